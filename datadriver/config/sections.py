@@ -1,0 +1,411 @@
+"""`usecase.yaml` as frozen pydantic models: one model per section, unknown keys forbidden.
+
+Field descriptions are the configuration reference: `docs/reference/config.md` is generated from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from datadriver.config.values import AmountField, Duration, Reference, Span
+
+Action = Literal["reject", "warn", "ignore"]
+Severity = Literal["critical", "warning", "info"]
+Stage = Literal["train", "score"]
+Number = int | float
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SqlTable(Section):
+    """A table or query of a database that SQLAlchemy can open."""
+
+    uri: str
+    """SQLAlchemy URL, for example `postgresql+psycopg://user:${PASSWORD}@host/plant`."""
+    query: str | None = None
+    """SQL text; may use `:asset_id`, `:start` and `:end`."""
+    table: str | None = None
+    """Table name, instead of `query`."""
+
+
+class GlobAssets(Section):
+    """Assets found from file names."""
+
+    glob: str
+    """Pattern with one `*` that stands for the asset id, for example `data/*.csv`."""
+
+
+class SourceAssets(Section):
+    """Assets found as the distinct values of a source's asset column (or from its file names)."""
+
+    source: str
+    """Name of the source."""
+
+
+class SqlAssets(Section):
+    """Assets listed by a database."""
+
+    sql: SqlTable
+    """Table or query with one row per asset."""
+
+
+class Fleet(Section):
+    """Which assets there are, and their attributes."""
+
+    assets: str | GlobAssets | SourceAssets | SqlAssets
+    """`fleet.csv`, a Parquet file, `python:module:function` (returns a DataFrame), or a section."""
+    id: str = "asset_id"
+    """Column that identifies an asset. Its values are kept as text, exactly as written."""
+
+
+class LongLayout(Section):
+    """Names of the two columns of a long table."""
+
+    tag: str
+    """Column with the tag's name."""
+    value: str
+    """Column with the tag's value."""
+
+
+class Long(Section):
+    """A table with one row per tag and instant."""
+
+    long: LongLayout
+
+
+class Times(Section):
+    """What to do with stamps that are not one clean increasing clock; each case is counted."""
+
+    order: Literal["sort", "drop", "reject"] = "sort"
+    """Rows earlier than a row before them: sort them in, drop them, or reject the asset."""
+    duplicates: Literal["last", "first", "mean", "reject"] = "last"
+    """Rows with the same stamp: which one counts."""
+    ambiguous: Literal["infer", "earlier", "later", "drop"] = "infer"
+    """Naive stamps in the hour that clocks repeat in autumn; `infer` uses the order of the rows, and takes the
+    earlier instant where that says nothing."""
+    nonexistent: Literal["shift", "drop"] = "shift"
+    """Naive stamps in the hour that clocks skip in spring."""
+    future: Literal["drop", "keep"] = "drop"
+    """Stamps later than the moment of reading, when that moment is known (`--until`)."""
+
+
+class Tag(Section):
+    """One measured quantity of a source."""
+
+    source_name: str | None = Field(default=None, alias="from")
+    """The tag's name in the source; default: the name here."""
+    unit: str | None = None
+    """Physical unit, shown in messages and reports."""
+    nulls: tuple[str | Number, ...] = ()
+    """Values that mean "no value", for example `["Bad Input", -273.2]`. Text among numbers is always null; text
+    that is not listed here is counted as `unexpected_text`."""
+    range: tuple[Number | None, Number | None] | None = None
+    """Physically possible values `[low, high]`, either may be null; values outside become null and are counted."""
+    fill: Literal["hold", "none"] = "hold"
+    """`hold` keeps the last value, no longer than the source's `max_gap`; `none` leaves the bin empty."""
+    aggregate: Literal["mean", "median", "min", "max", "sum", "first", "last", "std", "count"] = "mean"
+    """How the readings of one bin become one value."""
+    optional: bool = False
+    """An optional tag that the source lacks becomes an all-null column instead of an error."""
+    role: Literal["sensor", "label", "meta"] = "sensor"
+    """Labels and meta columns never become features unless a feature function asks for them by name."""
+    type: Literal["number", "text"] = "number"
+    """`text` keeps the value as text (a label, a maintenance kind); its aggregate is `last`."""
+
+
+class Source(Section):
+    """A table of measurements: where it is and how to read it."""
+
+    format: Literal["parquet", "csv", "sql", "python"] | None = None
+    """Default: from the path's suffix (a directory is Parquet)."""
+    path: str | None = None
+    """File, directory or fsspec URL; `{asset_id}` and attributes such as `{country}` are filled in per asset."""
+    uri: str | None = None
+    """For `sql`: the SQLAlchemy URL."""
+    table: str | None = None
+    """For `sql`: the table (`schema.table` is understood)."""
+    query: str | None = None
+    """For `sql`: SQL text instead of a table, with `:asset_id`, `:start` and `:end`."""
+    function: Reference | None = None
+    """For `python`: `module:function`, called as `function(asset, start, end)`, returns a DataFrame."""
+    index: str
+    """Column with the instant (or the integer step)."""
+    asset: str | None = None
+    """Column with the asset id, where one table holds many assets. A source with neither this column nor
+    `{asset_id}` in its path is shared by all assets (weather, a plant meter)."""
+    known_at: str | None = None
+    """Column with the time a row became known, where that is later than its instant."""
+    timezone: str | None = None
+    """Zone of naive stamps in this source; default: `data.timezone`."""
+    layout: Literal["wide"] | Long = "wide"
+    """`wide`: a column per tag. `{long: {tag: name, value: reading}}`: a row per tag and instant."""
+    options: dict[str, Any] = {}
+    """Passed to the reader: pandas.read_csv for csv, pyarrow.dataset for parquet, create_engine for sql."""
+    tags: dict[str, Tag] | None = None
+    """Tags to read; default: every numeric column under its own name."""
+    times: Times = Times()
+    """Policy for stamps that are not one clean clock."""
+    max_gap: Span | None = None
+    """Longest time a value is held; default: one bin (no hold beyond it)."""
+    join: Literal["bin", "asof", "none"] = "bin"
+    """`bin`: aggregate the readings of each bin. `asof`: the last row known at each instant, under `source.column`
+    names unless tags are given. `none`: not part of the sensor frame; an event table for targets."""
+
+
+class Data(Section):
+    """The sources and the one clock that they are aligned to."""
+
+    index: Literal["time", "step"] = "time"
+    """`time`: instants. `step`: integers, for example engine cycles."""
+    timezone: str = "UTC"
+    """Zone of naive stamps."""
+    resolution: Literal["native"] | Span = "native"
+    """Length of a bin; bins are closed and labelled on the right. `native`: the instants of the first source."""
+    sources: dict[str, Source]
+    """The tables, by name; the first is the main one."""
+    mask: Reference | None = None
+    """Function `frame -> boolean Series`: the rows that count (no shutdowns, no post-failure)."""
+
+
+class OnBreach(Section):
+    """What a breach of each severity leads to, by stage."""
+
+    train: Action | dict[Severity, Action] = "reject"
+    """For training: one action for critical breaches, or an action per severity."""
+    score: Action | dict[Severity, Action] = "warn"
+    """For scoring."""
+
+    def action(self, stage: Stage, severity: Severity) -> Action:
+        """Return what a breach of this severity leads to; unless said otherwise warning warns, info is ignored."""
+        defaults: dict[Severity, Action] = {"critical": "reject", "warning": "warn", "info": "ignore"}
+        said = getattr(self, stage)
+        if isinstance(said, str):
+            return said if severity == "critical" else defaults[severity]
+        return {**defaults, **said}[severity]
+
+
+class Contract(Section):
+    """The expectations that a sensor frame must meet."""
+
+    suite: str | None = None
+    """A Great Expectations suite as JSON."""
+    on_breach: OnBreach = OnBreach()
+    """What a breach leads to."""
+    parameters: dict[str, Any] = {}
+    """Values for `{"$PARAMETER": "name"}` in the suite; cohorts change them through `overrides`."""
+
+
+class Target(Section):
+    """What a model predicts."""
+
+    column: str | None = None
+    """A tag: the value itself (regression), the class (classification) or the label (anomaly)."""
+    events: str | None = None
+    """A source with `join: none`, one row per event: the class is "an event follows within the horizon"."""
+    horizon: Span | str | None = None
+    """How far ahead an event counts; may be a grid variable such as `{horizon}`."""
+    min_events: Annotated[int, Field(ge=1)] = 1
+    """Fewest positive rows or events in the training part; fewer reject the instance with that reason."""
+    positive: tuple[str | Number, ...] | None = None
+    """Values of `column` that count as the positive class; default: every non-zero value. For anomaly: the values
+    that are known anomalies, kept out of the fit and used to judge."""
+
+
+class WindowSection(Section):
+    """How much history a fit and a score read."""
+
+    train: Span | None = None
+    """History that a fit reads, up to `--until` or the end of the data; default: all of it."""
+    lookback: Span = 0
+    """History read before a window so that features have it; its rows are never scored or fitted."""
+    min_rows: Annotated[int, Field(ge=1)] = 50
+    """Fewest rows left for the fit, after mask, target and split; fewer reject the instance."""
+
+
+class Evaluate(Section):
+    """How a model is judged."""
+
+    split: Literal["time", "group", "random"] = "time"
+    """`time`: the last part. `group`: whole assets. `random`: rows, chosen by a stable hash of instant and asset."""
+    holdout: AmountField | None = None
+    """Size of the holdout as duration, share or rows; default 20%. With `group` a share of the groups."""
+    train: AmountField | None = None
+    """Size of the training part instead; everything after it is the holdout."""
+    embargo: Span | Literal["horizon"] | None = None
+    """Rows left out of the fit next to the holdout; `horizon` is the target's."""
+    group: str = "asset_id"
+    """For `group`: the attribute whose values stay together."""
+    metrics: tuple[str, ...] = ()
+    """Names of scikit-learn or datadriver metrics, or `module:function(y_true, y_score, frame) -> float`; default:
+    the problem's own."""
+    primary: str | None = None
+    """The metric that decides; default: the first."""
+    pooled: tuple[str, ...] = ()
+    """Metrics computed once over the holdouts of all instances of the model, shown on the parent run."""
+
+
+class Promote(Section):
+    """When a challenger replaces the champion."""
+
+    beats: tuple[Literal["baseline", "champion"], ...] = ("baseline", "champion")
+    """What a model must beat on the primary metric. A model that loses to its baseline leaves the baseline serving."""
+    approval: Literal["auto", "manual"] = "auto"
+    """`manual`: `train` and `run` never promote; `datadriver promote` does."""
+    margin: Annotated[float, Field(ge=0)] = 0.0
+    """Relative improvement on the primary metric that counts as beating, 0.02 is 2%."""
+
+
+class Quantile(Section):
+    """A threshold taken from the scores on the training part."""
+
+    quantile: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Alarm(Section):
+    """When a model's score is an alarm."""
+
+    on: Literal["residual", "score"] = "score"
+    """What is compared: the absolute residual or the score."""
+    above: Quantile | Number
+    """A number, or `{quantile: 0.999}` of the training part."""
+    for_: Span | None = Field(default=None, alias="for")
+    """How long it must stay above."""
+
+
+class Model(Section):
+    """A named recipe: one instance of it per unit."""
+
+    problem: str
+    """`regression`, `classification` or `anomaly`."""
+    fit: Literal["asset", "fleet"] | tuple[str, ...] = "asset"
+    """What one fit covers: an asset, the fleet, or the assets that share these attributes."""
+    where: str | None = None
+    """Expression over attributes: which assets have this model, for example `type == "ESP" and depth_m > 1000`."""
+    target: Target | None = None
+    """What is predicted; optional for anomaly."""
+    features: Reference | None = None
+    """Function `frame -> DataFrame` of features with the same index; default: every sensor tag but the target."""
+    estimator: Reference
+    """Function that returns an unfitted scikit-learn estimator."""
+    params: dict[str, Any] = {}
+    """Arguments of the estimator function."""
+    baseline: Reference
+    """Function that returns the simple estimator which the model must beat."""
+    baseline_params: dict[str, Any] = {}
+    """Arguments of the baseline function."""
+    window: WindowSection = WindowSection()
+    evaluate: Evaluate = Evaluate()
+    promote: Promote = Promote()
+    alarm: Alarm | None = None
+    """When a score is an alarm."""
+    grid: dict[str, tuple[str | Number, ...]] = {}
+    """One model per combination of values; `{name}` stands for the value anywhere in this section."""
+
+
+class Override(Section):
+    """Settings that a cohort has differently."""
+
+    where: str
+    """Expression over attributes."""
+    set: dict[str, Any]
+    """Dotted paths and values, for example `models.failure.window.train: 180d`; `models.*.…` means every model."""
+
+
+class Schedule(Section):
+    """When Airflow runs what."""
+
+    train: str | None = "0 3 * * 0"
+    """Cron text or preset."""
+    score: str | None = "@hourly"
+    """Cron text or preset."""
+    monitor: str | None = "@daily"
+    """Cron text or preset."""
+    spread: Duration | None = None
+    """Starts are spread over this time, each asset always at the same place in it."""
+    group: str = "asset"
+    """`asset`, or an attribute whose assets share a DAG."""
+
+
+class Monitor(Section):
+    """What is watched after release."""
+
+    window: Span | None = None
+    """Length of one monitoring window."""
+    checks: dict[str, dict[str, Any]] = {}
+    """Checks by name, with their limits."""
+    alarm: dict[str, Any] = {}
+    """When breaches become an alarm, for example `{when: 3 of 5}`."""
+    then: tuple[str, ...] = ()
+    """What follows an alarm: `retrain`, `notify`."""
+
+
+class Package(Section):
+    """How models become images."""
+
+    per: Literal["model", "asset"] = "model"
+    """One image per model, or one per asset with all of its models."""
+    base_image: str = "python:3.11-slim"
+    """Parent of the use case's base image."""
+    registry: str | None = None
+    """Registry to push to."""
+
+
+class Tracking(Section):
+    """Where MLflow keeps runs and artefacts."""
+
+    uri: str = "sqlite:///.datadriver/mlflow.db"
+    """MLflow tracking URI; relative SQLite paths are relative to the use case."""
+    artifacts: str = ".datadriver/artifacts"
+    """Where MLflow stores artefacts, for a tracking store that is a database."""
+    trusted_types: tuple[str, ...] = ()
+    """Types beyond scikit-learn's own and the use case's that a stored model may contain, by full name."""
+    plots: bool = True
+    """Whether runs carry plots."""
+
+
+class Ledger(Section):
+    """Where datadriver keeps what was asked, done, rejected and released."""
+
+    uri: str = "sqlite:///.datadriver/ledger.db"
+    """SQLAlchemy URL of SQLite or PostgreSQL."""
+
+
+class Scores(Section):
+    """Where batch scores go and what a bare `datadriver score` covers."""
+
+    path: str = ".datadriver/scores"
+    """Directory (or fsspec URL) of the partitioned Parquet dataset."""
+    window: Span = Field(default="7d", validate_default=True)
+    """How far back the first score of an instance reaches; later ones continue where the last one ended."""
+
+
+class UseCase(Section):
+    """One use case: everything that `usecase.yaml` says."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,47}$")]
+    """Lower-case letters, digits and underscores; also the name of the Python package under `src/`."""
+    description: str = ""
+    """One sentence for people."""
+    fleet: Fleet
+    data: Data
+    contract: Contract = Contract()
+    models: Annotated[dict[str, Model], Field(min_length=1)]
+    """The recipes, by name."""
+    overrides: tuple[Override, ...] = ()
+    """Applied in order, after the file and its environment."""
+    schedule: Schedule = Schedule()
+    monitor: Monitor = Monitor()
+    package: Package = Package()
+    tracking: Tracking = Tracking()
+    ledger: Ledger = Ledger()
+    scores: Scores = Scores()
+    seed: int = 0
+    """Seed of everything random; part of the result key."""
+    environments: dict[str, dict[str, Any]] = {}
+    """Overlays by name, chosen with `--env`."""

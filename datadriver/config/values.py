@@ -1,0 +1,165 @@
+"""The small values of `usecase.yaml`: durations, amounts, ranges and references to code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNITS = {
+    "us": "microseconds",
+    "ms": "milliseconds",
+    "s": "seconds",
+    "min": "minutes",
+    "h": "hours",
+    "d": "days",
+    "w": "weeks",
+}
+_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|w)", re.IGNORECASE)
+_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read a duration such as `10min`, `1d 12h` or `0.5s`.
+
+    >>> parse_duration("1d 12h")
+    datetime.timedelta(days=1, seconds=43200)
+
+    Raises:
+        ValueError: if the text is not a sum of numbers with the units us, ms, s, min, h, d, w.
+    """
+    if isinstance(text, timedelta):
+        return text
+    if isinstance(text, str) and text.strip():
+        total, position = timedelta(), 0
+        while match := _PART.match(text, position):
+            total += timedelta(**{_UNITS[match[2].lower()]: float(match[1])})
+            position = match.end()
+        if position and not text[position:].strip():
+            return total
+    raise ValueError(f"{text!r} is not a duration; write a number and a unit, such as 10min, 1h or 30d")
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration the way `parse_duration` reads it, with the largest units first.
+
+    >>> format_duration(timedelta(hours=36))
+    '1d 12h'
+    """
+    rest, parts = value // timedelta(microseconds=1), []
+    for unit in ("d", "h", "min", "s", "ms", "us"):
+        size = timedelta(**{_UNITS[unit]: 1}) // timedelta(microseconds=1)
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts) or "0s"
+
+
+def _span(value: object) -> timedelta | int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return parse_duration(value)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a whole, 0 < fraction < 1, written `20%`."""
+
+    fraction: float
+
+    def __str__(self) -> str:
+        return f"{self.fraction * 100:.6g}%"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A number of rows, written `400 rows`."""
+
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.count} rows"
+
+
+Amount = timedelta | Share | Rows
+
+
+def parse_amount(value: object) -> Amount:
+    """Read how much of the data: a duration (`60d`), a share (`20%`) or a number of rows (`400 rows`).
+
+    >>> parse_amount("20%"), parse_amount("400 rows")
+    (Share(fraction=0.2), Rows(count=400))
+
+    Raises:
+        ValueError: if it is none of the three, or a share outside of 0 to 100%.
+    """
+    if isinstance(value, (timedelta, Share, Rows)):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return Rows(value)
+    text = str(value).strip()
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
+        fraction = float(match[1]) / 100
+        if not 0 < fraction < 1:
+            raise ValueError(f"{text!r} is not between 0% and 100%")
+        return Share(fraction)
+    if match := re.fullmatch(r"(\d+)\s*rows?", text):
+        return Rows(int(match[1]))
+    try:
+        return parse_duration(value)
+    except ValueError:
+        raise ValueError(
+            f"{value!r} is neither a duration (60d), nor a share (20%), nor a number of rows (400 rows)"
+        ) from None
+
+
+def format_amount(value: Amount | int) -> str:
+    """Write an amount or span the way it is written in the file."""
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
+
+
+def _reference(value: object) -> str:
+    if isinstance(value, str) and _REFERENCE.fullmatch(value):
+        return value
+    raise ValueError(f"{value!r} does not name a function; write package.module:function")
+
+
+def _json(pattern: str, *examples: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+_DURATION_SCHEMA = _json(r"^\s*(\d+(\.\d+)?\s*(us|ms|s|min|h|d|w)\s*)+$", "10min", "1d 12h")
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    _DURATION_SCHEMA,
+]
+"""A length of time, kept as `datetime.timedelta`."""
+
+Span = Annotated[
+    timedelta | int,
+    BeforeValidator(_span),
+    PlainSerializer(lambda value: value if isinstance(value, int) else format_duration(value)),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["365d", 200]}),
+]
+"""A length of the index: a duration where the index is time, a whole number where it is a step."""
+
+AmountField = Annotated[
+    Any,
+    BeforeValidator(parse_amount),
+    PlainSerializer(format_amount, return_type=str),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["60d", "20%", "400 rows"]}),
+]
+"""How much of the data: duration, share or rows; kept as `timedelta`, `Share` or `Rows`."""
+
+Reference = Annotated[
+    str,
+    BeforeValidator(_reference),
+    _json(_REFERENCE.pattern, "pumps.features:load_and_flow"),
+]
+"""A function of the use case, as `package.module:function`."""
