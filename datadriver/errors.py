@@ -56,7 +56,7 @@ class DataError(DatadriverError):
     exit_code = 3
 
 
-class ContractBreach(DataError):
+class ContractBreach(DataError):  # noqa: N818 - the word of the contract
     """The contract's verdict on an asset's sensor frame is `reject`."""
 
 
@@ -83,7 +83,7 @@ class MissingExtraError(DatadriverError):
         )
 
 
-class PartialFailure(DatadriverError):
+class PartialFailure(DatadriverError):  # noqa: N818 - not all is lost
     """Some assets failed and are listed in the output; everything else is done."""
 
     exit_code = 6

@@ -36,7 +36,10 @@ def parse_duration(text: object) -> timedelta:
     if isinstance(text, str) and text.strip():
         total, position = timedelta(), 0
         while match := _PART.match(text, position):
-            total += timedelta(**{_UNITS[match[2].lower()]: float(match[1])})
+            try:
+                total += timedelta(**{_UNITS[match[2].lower()]: float(match[1])})
+            except OverflowError:
+                raise ValueError(f"{text!r} is longer than datadriver can count") from None
             position = match.end()
         if position and not text[position:].strip():
             return total
