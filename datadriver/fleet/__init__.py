@@ -1,0 +1,1 @@
+"""Many instances at once: what is due and why, the workers, and what became of each."""

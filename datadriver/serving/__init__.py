@@ -1,0 +1,1 @@
+"""Scores: compute them with a champion, keep them as Parquet, read them back."""

@@ -1,0 +1,102 @@
+"""Options that many commands share, as decorators; each hands the command one plain value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from datadriver.cli.output import Output
+
+if TYPE_CHECKING:
+    from datadriver.project import Project
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PROJECT = click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Folder of the use case. Default: here, or the nearest parent with a usecase.yaml.",
+)
+_ENV = click.option("--env", metavar="NAME", help="Environment overlay of usecase.yaml.")
+_JSON = click.option("--json", is_flag=True, expose_value=False, help="One JSON document on stdout, nothing else.")
+_VERBOSE = click.option(
+    "-v", "--verbose", count=True, expose_value=False, help="Tracebacks, and what libraries have to say."
+)
+_QUIET = click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Results and notes only as JSON or exit code.")
+
+
+def speaks(command: F) -> F:
+    """Add --json, -v, -q; the command gets an `Output` as its first argument."""
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> Any:
+        return command(click.get_current_context().find_object(Output) or Output(), **options)
+
+    return _JSON(_VERBOSE(_QUIET(wrapped)))  # type: ignore[return-value]
+
+
+def usecase(command: F) -> F:
+    """Add --project, --env and what `speaks` adds; the command gets the `Output` and the folder and environment."""
+    return _PROJECT(_ENV(speaks(command)))
+
+
+def project(command: F) -> F:
+    """Like `usecase`, but the command gets the opened `Project` as its second argument."""
+
+    @functools.wraps(command)
+    def wrapped(output: Output, *, project: Path, env: str | None, **options: Any) -> Any:
+        return command(output, open_project(project, env), **options)
+
+    return usecase(wrapped)  # type: ignore[return-value]
+
+
+def open_project(folder: Path, env: str | None) -> Project:
+    """Open the use case in a folder."""
+    from datadriver.project import Project  # noqa: PLC0415 - keeps `--help` free of pydantic
+
+    return Project.open(folder, env=env)
+
+
+def cohort(command: F) -> F:
+    """Add --where and --assets."""
+    where = click.option("--where", metavar="EXPR", help="Assets that match, for example 'country == \"NO\"'.")
+    assets = click.option(
+        "--assets", multiple=True, metavar="A,B", help="Assets by id, separated by commas; may be repeated."
+    )
+    return where(assets(command))
+
+
+def instances(command: F) -> F:
+    """Add --where, --assets and --models."""
+    models = click.option(
+        "--models",
+        multiple=True,
+        metavar="A,B",
+        help="Models by name, separated by commas; the name of a grid selects its variants.",
+    )
+    return cohort(models(command))
+
+
+def until(command: F) -> F:
+    """Add --until."""
+    return click.option("--until", metavar="TIME", help="Nothing from this instant on counts. Default: all there is.")(command)
+
+
+def window(command: F) -> F:
+    """Add --start and --end."""
+    start = click.option("--start", metavar="TIME", help="First instant of the window.")
+    end = click.option("--end", metavar="TIME", help="End of the window; itself not part of it.")
+    return start(end(command))
+
+
+def workers(command: F) -> F:
+    """Add --workers."""
+    return click.option(
+        "--workers", type=click.IntRange(min=1), metavar="N", help="Worker processes. Default: one per core."
+    )(command)

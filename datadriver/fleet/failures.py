@@ -1,0 +1,37 @@
+"""What any exception means for one job: the deliberate error that says it in a sentence."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+
+from datadriver.errors import DatadriverError, UnavailableError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def full_disk(error: BaseException) -> UnavailableError | None:
+    """Recognise a full disk anywhere in a chain of exceptions, whichever library met it."""
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            where = f" while writing {cause.filename}" if cause.filename else ""
+            return UnavailableError(f"the disk is full{where}; make room and run the command again: it resumes")
+        if isinstance(cause, sqlite3.OperationalError) and "database or disk is full" in str(cause):
+            return UnavailableError("the disk under a SQLite database is full; make room and run the command again")
+    return None
+
+
+def deliberate(error: BaseException) -> DatadriverError | None:
+    """Return the error to report for `error`, or None where it is a bug of ours."""
+    if isinstance(error, UnavailableError) or not isinstance(error, DatadriverError):
+        return full_disk(error) or (error if isinstance(error, DatadriverError) else None)
+    return error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,154 @@
+"""Worker processes: answers, deaths, and the end of their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
+from datadriver.fleet.pool import answers
+from datadriver.fleet.worker import Call
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """Importable functions for workers to call."""
+    (tmp_path / "pool_jobs.py").write_text(
+        textwrap.dedent("""
+            import os, signal, time
+            from datadriver.errors import DataError
+
+            def double(x): return 2 * x
+            def environment(name): return os.environ.get(name)
+            def data_error(x): raise DataError(f"{x} has no rows")
+            def bug(x): return {}[x]
+            def leave(code): os._exit(code)
+            def die(number): os.kill(os.getpid(), number)
+            def pid(x): return os.getpid()
+            def unpicklable(x): return lambda: x
+            def chatter(x): print("to stdout"); os.write(1, b"to fd 1"); return x
+            def full_disk(x): raise OSError(28, "No space left on device", "/data/model.skops")
+            def sleep(seconds): open(os.environ["MARK"], "w").write(str(os.getpid())); time.sleep(seconds)
+        """)
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def run(*calls, workers=1, environment=None):
+    made = [Call(f"pool_jobs:{name}", argument) for name, argument in calls]
+    return {
+        (call.function.partition(":")[2], call.argument): answer
+        for call, answer in answers(made, workers=workers, environment=environment or {})
+    }
+
+
+def test_every_call_is_answered_once_by_as_many_workers_as_asked_for(jobs):
+    found = run(*(("double", x) for x in range(20)), workers=2)
+    assert {argument: answer.value for (_, argument), answer in found.items()} == {x: 2 * x for x in range(20)}
+
+
+def test_workers_get_the_environment_and_keep_their_process_between_calls(jobs):
+    found = run(("environment", "OMP_NUM_THREADS"), ("pid", 1), ("pid", 2), environment={"OMP_NUM_THREADS": "1"})
+    assert found["environment", "OMP_NUM_THREADS"].value == "1"
+    assert found["pid", 1].value == found["pid", 2].value != os.getpid()
+
+
+def test_an_error_is_an_answer_and_keeps_its_class(jobs):
+    found = run(("data_error", "P-101"), ("bug", "x"), ("unpicklable", 1), ("full_disk", 1), ("double", 4))
+    assert found["data_error", "P-101"].error.exit_code == 3
+    assert found["bug", "x"].error.exit_code == 1
+    assert "KeyError: 'x'" in found["bug", "x"].error.message
+    assert "Traceback" in found["bug", "x"].trace
+    assert type(found["unpicklable", 1].error) is DatadriverError
+    assert isinstance(found["full_disk", 1].error, UnavailableError)
+    assert "disk is full" in found["full_disk", 1].error.message
+    assert found["double", 4].value == 8
+
+
+def test_a_worker_that_dies_costs_its_own_call_only(jobs):
+    found = run(
+        ("double", 1), ("leave", 7), ("die", signal.SIGKILL), ("die", signal.SIGSEGV), ("leave", 0), ("double", 2)
+    )
+    assert isinstance(found["leave", 7].error, UseCaseError)
+    assert "exit code 7" in found["leave", 7].error.message
+    assert isinstance(found["die", signal.SIGKILL].error, UnavailableError)
+    assert "memory" in found["die", signal.SIGKILL].error.message
+    assert "SIGSEGV" in found["die", signal.SIGSEGV].error.message
+    assert found["leave", 0].error is not None
+    assert (found["double", 1].value, found["double", 2].value) == (2, 4)
+
+
+def test_what_jobs_print_does_not_disturb_the_answers(jobs, capfd):
+    assert run(("chatter", 3))["chatter", 3].value == 3
+    assert capfd.readouterr().out == ""
+
+
+def test_calls_are_taken_only_as_answers_are_consumed(jobs):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield Call("pool_jobs:double", len(taken))
+
+    stream = answers(endless(), workers=1, environment={})
+    for _ in range(5):
+        next(stream)
+    stream.close()
+    assert len(taken) <= 8
+
+
+def test_closing_early_ends_the_workers(jobs, monkeypatch):
+    mark = jobs / "mark"
+    monkeypatch.setenv("MARK", str(mark))
+    stream = answers([Call("pool_jobs:double", 1), Call("pool_jobs:sleep", 60)], workers=1, environment={})
+    next(stream)
+    _wait_for(mark.exists)
+    _wait_for(mark.read_text)
+    stream.close()
+    _wait_for(lambda: not _alive(int(mark.read_text())))
+
+
+def test_a_killed_parent_takes_its_workers_with_it_even_in_the_middle_of_a_job(jobs, monkeypatch):
+    mark = jobs / "mark"
+    script = jobs / "parent.py"
+    # No `if __name__ == "__main__"` on purpose: a script or notebook cell needs none.
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(jobs)!r})\n"
+        "from datadriver.fleet.pool import answers\n"
+        "from datadriver.fleet.worker import Call\n"
+        "print([a.value for c, a in answers([Call('pool_jobs:double', 3)], workers=1, environment={})], flush=True)\n"
+        "list(answers([Call('pool_jobs:sleep', 60)], workers=1, environment={}))\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, str(script)], env={**os.environ, "MARK": str(mark)}, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout.readline() == "[6]\n"
+    _wait_for(lambda: mark.exists() and mark.read_text())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _wait_for(lambda: not _alive(int(mark.read_text())))
+
+
+def _wait_for(condition, seconds=20):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited too long"
+        time.sleep(0.02)
+
+
+def _alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
