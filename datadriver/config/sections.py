@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
 
+from datadriver.config.grid import PLACEHOLDER
 from datadriver.config.values import AmountField, Duration, Reference, Span
 
 Action = Literal["reject", "warn", "ignore"]
@@ -21,6 +22,19 @@ class Section(BaseModel):
     """Base of every section: immutable, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Recipe(Section):
+    """Base of a model's section and the sections in it: a text with `{name}` waits for the grid's value.
+
+    Such a text is kept as it is in any field; every combination of the grid is validated when the file is loaded, and
+    the `spec` of an instance has none left.
+    """
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _waits_for_the_grid(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+        return value if isinstance(value, str) and PLACEHOLDER.search(value) else validate(value)
 
 
 class SqlTable(Section):
@@ -184,7 +198,7 @@ class OnBreach(Section):
     def action(self, stage: Stage, severity: Severity) -> Action:
         """Return what a breach of this severity leads to; unless said otherwise warning warns, info is ignored."""
         defaults: dict[Severity, Action] = {"critical": "reject", "warning": "warn", "info": "ignore"}
-        said = getattr(self, stage)
+        said: Action | dict[Severity, Action] = getattr(self, stage)
         if isinstance(said, str):
             return said if severity == "critical" else defaults[severity]
         return {**defaults, **said}[severity]
@@ -201,14 +215,14 @@ class Contract(Section):
     """Values for `{"$PARAMETER": "name"}` in the suite; cohorts change them through `overrides`."""
 
 
-class Target(Section):
+class Target(Recipe):
     """What a model predicts."""
 
     column: str | None = None
     """A tag: the value itself (regression), the class (classification) or the label (anomaly)."""
     events: str | None = None
     """A source with `join: none`, one row per event: the class is "an event follows within the horizon"."""
-    horizon: Span | str | None = None
+    horizon: Span | None = None
     """How far ahead an event counts; may be a grid variable such as `{horizon}`."""
     min_events: Annotated[int, Field(ge=1)] = 1
     """Fewest positive rows or events in the training part; fewer reject the instance with that reason."""
@@ -217,7 +231,7 @@ class Target(Section):
     that are known anomalies, kept out of the fit and used to judge."""
 
 
-class WindowSection(Section):
+class WindowSection(Recipe):
     """How much history a fit and a score read."""
 
     train: Span | None = None
@@ -228,7 +242,7 @@ class WindowSection(Section):
     """Fewest rows left for the fit, after mask, target and split; fewer reject the instance."""
 
 
-class Evaluate(Section):
+class Evaluate(Recipe):
     """How a model is judged."""
 
     split: Literal["time", "group", "random"] = "time"
@@ -250,7 +264,7 @@ class Evaluate(Section):
     """Metrics computed once over the holdouts of all instances of the model, shown on the parent run."""
 
 
-class Promote(Section):
+class Promote(Recipe):
     """When a challenger replaces the champion."""
 
     beats: tuple[Literal["baseline", "champion"], ...] = ("baseline", "champion")
@@ -261,13 +275,13 @@ class Promote(Section):
     """Relative improvement on the primary metric that counts as beating, 0.02 is 2%."""
 
 
-class Quantile(Section):
+class Quantile(Recipe):
     """A threshold taken from the scores on the training part."""
 
     quantile: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Alarm(Section):
+class Alarm(Recipe):
     """When a model's score is an alarm."""
 
     on: Literal["residual", "score"] = "score"
@@ -278,7 +292,7 @@ class Alarm(Section):
     """How long it must stay above."""
 
 
-class Model(Section):
+class Model(Recipe):
     """A named recipe: one instance of it per unit."""
 
     problem: str

@@ -74,7 +74,7 @@ class Share:
     fraction: float
 
     def __str__(self) -> str:
-        return f"{self.fraction * 100:.6g}%"
+        return f"{self.fraction * 100:.12g}%"
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ _DURATION_SCHEMA = _json(r"^\s*(\d+(\.\d+)?\s*(us|ms|s|min|h|d|w)\s*)+$", "10min
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
+    PlainSerializer(lambda value: format_duration(value) if isinstance(value, timedelta) else value, return_type=str),
     _DURATION_SCHEMA,
 ]
 """A length of time, kept as `datetime.timedelta`."""
@@ -147,7 +147,7 @@ Duration = Annotated[
 Span = Annotated[
     timedelta | int,
     BeforeValidator(_span),
-    PlainSerializer(lambda value: value if isinstance(value, int) else format_duration(value)),
+    PlainSerializer(lambda value: format_duration(value) if isinstance(value, timedelta) else value),
     WithJsonSchema({"type": ["string", "integer"], "examples": ["365d", 200]}),
 ]
 """A length of the index: a duration where the index is time, a whole number where it is a step."""

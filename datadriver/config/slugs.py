@@ -1,0 +1,34 @@
+"""Names that MLflow, Airflow, Docker and file systems accept, made from names as plants write them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_HASHED = re.compile(r".*-[0-9a-f]{8}", re.DOTALL)
+
+
+def slug(text: str, *, extra: str = "._-", max_length: int = 100, lower: bool = False) -> str:
+    """Make a name out of ASCII letters, digits and `extra`, different for different texts.
+
+    A text that is such a name already stays as it is. Otherwise a readable part is followed by the first 8 hex digits
+    of the text's sha256; a text that happens to end like that is hashed too, so nothing can be mistaken for it.
+
+    >>> slug("P-101"), slug("15/9-F-1 C")
+    ('P-101', '15-9-F-1-C-525d4a6b')
+
+    Args:
+        text: Any text.
+        extra: Characters allowed besides letters and digits; never first or last.
+        max_length: Longest result, 16 or more.
+        lower: Whether upper-case letters must be changed too (Docker repositories).
+    """
+    allowed = ("" if lower else "A-Z") + "a-z0-9"
+    inner = allowed + re.escape(extra)
+    plain = re.fullmatch(f"[{allowed}]([{inner}]*[{allowed}])?", text)
+    if plain and len(text) <= max_length and not _HASHED.fullmatch(text):
+        return text
+    readable = re.sub(f"[^{inner}]+", "-", text.lower() if lower else text)
+    readable = re.sub(f"^[^{allowed}]+|[^{allowed}]+$", "", readable)[: max_length - 9]
+    readable = re.sub(f"[^{allowed}]+$", "", readable) or "x"
+    return f"{readable}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
