@@ -4,7 +4,8 @@
     ├── ConfigError                 2  usecase.yaml, the fleet table or the command line is wrong
     ├── MissingExtraError           2  an optional dependency is not installed
     ├── DataError                   3  the data cannot be used as it is
-    │   └── ContractBreach          3  the contract's verdict is "reject"
+    │   ├── ContractBreach          3  the contract's verdict is "reject"
+    │   └── UntrustedModelError     3  a stored model is not what was recorded, or holds unknown types
     ├── UseCaseError                4  a function of the use case raised or returned the wrong thing
     ├── UnavailableError            5  something outside did not answer; a retry may help
     └── PartialFailure              6  some assets failed, the rest are done
@@ -58,6 +59,10 @@ class DataError(DatadriverError):
 
 class ContractBreach(DataError):  # noqa: N818 - the word of the contract
     """The contract's verdict on an asset's sensor frame is `reject`."""
+
+
+class UntrustedModelError(DataError):
+    """A stored model was refused: other bytes than were recorded, or a type that nobody vouched for."""
 
 
 class UseCaseError(DatadriverError):

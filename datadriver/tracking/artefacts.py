@@ -2,33 +2,158 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from datadriver.config.sections import UseCase
+from datadriver.errors import UnavailableError, UntrustedModelError, UseCaseError
+from datadriver.tracking.canonical import canonical
 from datadriver.tracking.records import Version
+from datadriver.tracking.trusted_types import REVIEWED
+
+ARCHIVE = "model.skops"
 
 
 def dump(estimator: Any) -> bytes:
     """Write a fitted estimator as a skops archive whose bytes depend on nothing but the estimator.
 
     Raises:
-        UseCaseError: the estimator holds something that skops cannot store.
+        UseCaseError: the estimator holds something that cannot be stored or read back.
     """
-    raise NotImplementedError
+    import skops.io
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # skops looks numpy's functions up in every module
+            archive = skops.io.dumps(estimator)
+    except Exception as error:  # user classes raise what they like from __getstate__
+        raise UseCaseError(
+            f"the fitted {type(estimator).__name__} cannot be stored: {error}. Estimators may hold numbers, text, "
+            "arrays, scikit-learn objects and objects of the use case's own classes, but no pandas objects, open "
+            "files or lambdas"
+        ) from error
+    lambdas = sorted(name for name in untrusted_by_skops(archive) if "<lambda>" in name or "<locals>" in name)
+    if lambdas:
+        raise UseCaseError(
+            f"the fitted {type(estimator).__name__} holds {lambdas[0]!r}, which cannot be read back: use a function "
+            "with a name at the top level of a module of the use case"
+        )
+    return canonical(archive)
+
+
+def untrusted_by_skops(archive: bytes) -> tuple[str, ...]:
+    """Full names of the types in an archive that skops itself does not vouch for."""
+    import skops.io
+
+    return tuple(skops.io.get_untrusted_types(data=archive))
+
+
+def unknown_types(archive: bytes, *, package: str, trusted: Collection[str] = ()) -> tuple[str, ...]:
+    """Types in an archive that are neither scikit-learn's, nor datadriver's, nor the package's, nor `trusted`."""
+    vouched = REVIEWED | set(trusted)
+    return tuple(
+        name
+        for name in untrusted_by_skops(archive)
+        if name not in vouched and not any(_defined_in(owner, name) for owner in (package, "datadriver"))
+    )
 
 
 def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection[str] = ()) -> Any:
     """Read an estimator back, after its digest and the types in it were checked.
 
+    Args:
+        source: an archive, or the file that holds it.
+        sha256: what the archive must hash to, from the ledger.
+        package: name of the use case's package; what it defines is trusted.
+        trusted: full names of further types, `tracking.trusted_types`.
+
     Raises:
         UntrustedModelError: other bytes than were recorded, or a type that nobody vouched for.
         UnavailableError: the file cannot be read.
     """
-    raise NotImplementedError
+    import skops.io
+
+    where, archive = ("the model", source) if isinstance(source, bytes) else (str(source), _read(source))
+    found = hashlib.sha256(archive).hexdigest()
+    if found != sha256:
+        raise UntrustedModelError(
+            f"{where}: the file was changed after it was recorded (sha256 {found[:12]}…, recorded {sha256[:12]}…). "
+            "It was not loaded; restore it from a backup, or train again with --force"
+        )
+    try:
+        unknown = unknown_types(archive, package=package, trusted=trusted)
+        if unknown:
+            raise UntrustedModelError(f"{where}: {explain(unknown)}")
+        return skops.io.loads(archive, trusted=list(untrusted_by_skops(archive)))
+    except (ImportError, AttributeError) as error:
+        raise UntrustedModelError(
+            f"{where}: the model was made by code that is not there any more ({error}). Restore that code or the "
+            "installed version that had it, or train again with --force"
+        ) from error
+
+
+def explain(unknown: Collection[str]) -> str:
+    """Sentence for types that nobody vouched for: which, and the key that vouches for them."""
+    names = ", ".join(unknown)
+    return (
+        f"the model contains {names}, which is neither scikit-learn's nor the use case's own. If you know what "
+        f"it does, list it under tracking.trusted_types in usecase.yaml"
+    )
 
 
 def load_version(version: Version, usecase: UseCase, root: Path) -> Any:
     """Load the estimator of a recorded version; MLflow is imported only where the artefacts are remote."""
-    raise NotImplementedError
+    return load(
+        _local_directory(version, usecase, root) / ARCHIVE,
+        sha256=version.sha256,
+        package=usecase.name,
+        trusted=usecase.tracking.trusted_types,
+    )
+
+
+def _local_directory(version: Version, usecase: UseCase, root: Path) -> Path:
+    if "://" not in version.path and not version.path.startswith(("mlflow-artifacts:", "dbfs:")):
+        return root / version.path
+    from datadriver.tracking.mlflow_store import download
+
+    return download(version.path, usecase.tracking, root)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UntrustedModelError(
+            f"{path}: the file of this model version is gone. Restore it from a backup, roll back to a version that "
+            "has its file, or train again with --force"
+        ) from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: the model cannot be read: {error.strerror or error}") from error
+
+
+def _defined_in(package: str, name: str) -> bool:
+    """Whether the code behind a full name was defined in a package, not merely imported there.
+
+    Without this, `pumps.features.system` would vouch for the `os.system` that `pumps.features` imported.
+    """
+    if not name.startswith(f"{package}."):
+        return False
+    module, _, path = name.rpartition(".")
+    parts = [path]
+    while module:
+        try:
+            found: Any = importlib.import_module(module)
+            break
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                raise
+            module, _, head = module.rpartition(".")
+            parts.insert(0, head)
+    for part in parts:
+        found = getattr(found, part)
+    owner = getattr(found, "__module__", None)
+    return isinstance(owner, str) and f"{owner}.".startswith(f"{package}.")

@@ -1,12 +1,25 @@
-"""The ledger: what was asked, done, rejected and released, in SQLite or PostgreSQL. Writing is here, reading in `queries`."""
+"""The ledger: what was asked, done, rejected and released. Writing is here, reading in `queries`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import getpass
+import os
+import platform
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from datadriver.config.sections import UseCase
+from datadriver.errors import ConfigError, UnavailableError
+from datadriver.tracking import schema
+from datadriver.tracking.database import open_engine, reaching, rooted, without_credentials
+from datadriver.tracking.liveness import is_alive, now
 from datadriver.tracking.records import (
     Batch,
     BatchState,
@@ -17,54 +30,227 @@ from datadriver.tracking.records import (
     ScoreRecord,
     VerdictRecord,
     Version,
+    instant_order,
+    plain,
 )
+
+_SEVERITY = {"pass": 0, "warn": 1, "reject": 2}
 
 
 class Ledger:
     """An open ledger. `Ledger.open` creates or migrates the tables; every method below is one transaction."""
 
-    engine: sa.Engine
+    def __init__(self, engine: sa.Engine, uri: str) -> None:
+        self.engine = engine
+        self.uri = uri
 
     @classmethod
-    def open(cls, uri: str, root: Path) -> Ledger:
+    def open(cls, usecase: UseCase, root: Path) -> Ledger:
         """Open `usecase.ledger.uri`; relative SQLite paths are relative to `root`.
 
+        In PostgreSQL the tables live in a schema named after the use case, so use cases may share a database.
+
         Raises:
+            ConfigError: the URI is wrong, or the ledger belongs to another use case.
             UnavailableError: the database cannot be reached or written.
         """
-        raise NotImplementedError
+        engine = open_engine(usecase.ledger.uri, root, schema=usecase.name)
+        ledger = cls(engine, without_credentials(rooted(usecase.ledger.uri, root)))
+        ledger._claim(usecase.name)
+        return ledger
 
     def close(self) -> None:
         """Release the connections."""
-        raise NotImplementedError
+        self.engine.dispose()
 
     def start_batch(self, command: str, *, code_revision: str | None = None) -> Batch:
-        """Record that a command starts; batches of this host whose process is gone become `killed`."""
-        raise NotImplementedError
+        """Record that a command starts; batches whose process is gone become `killed`."""
+        at = now()
+        batch = Batch(
+            id=f"{at[:19].replace(':', '').replace('-', '')}-{uuid.uuid4().hex[:8]}",
+            command=command,
+            started_at=at,
+            alive_at=at,
+            state="running",
+            user=_user(),
+            host=platform.node(),
+            pid=os.getpid(),
+            code_revision=code_revision,
+        )
+        with self.writing() as connection:
+            _bury_the_dead(connection)
+            connection.execute(schema.batches.insert().values(asdict(batch)))
+        return batch
 
     def finish_batch(self, batch: str, state: BatchState = "done") -> None:
         """Record that a command ended."""
-        raise NotImplementedError
+        with self.writing() as connection:
+            connection.execute(
+                schema.batches.update().where(schema.batches.c.id == batch).values(state=state, finished_at=now())
+            )
 
     def record_result(
         self, outcome: Outcome, *, version: Version | None = None, verdicts: Sequence[VerdictRecord] = ()
     ) -> None:
         """Record the outcome of one instance with its version and the verdicts on its assets, all or nothing.
 
-        Recording the same result twice (same batch and instance; same result key) changes nothing.
+        Recording the same result again (same instance and result key, or same batch) adds nothing.
         """
-        raise NotImplementedError
+        with self.writing() as connection:
+            for verdict in verdicts:
+                _put_verdict(connection, verdict)
+            if version is not None:
+                values = plain(asdict(replace(version, created_at=version.created_at or now())))
+                connection.execute(_insert(connection, schema.versions).values(values).on_conflict_do_nothing())
+            values = asdict(replace(outcome, at=outcome.at or now()))
+            connection.execute(
+                _insert(connection, schema.outcomes)
+                .values(values)
+                .on_conflict_do_update(index_elements=["batch", "unit", "model"], set_=values)
+            )
+            _show_life(connection, outcome.batch)
 
     def record_verdicts(self, verdicts: Iterable[VerdictRecord]) -> None:
-        """Record verdicts alone, as `validate` does."""
-        raise NotImplementedError
+        """Record verdicts alone, as `validate` does; of two on one asset in a batch, the more severe stays."""
+        with self.writing() as connection:
+            for verdict in verdicts:
+                _put_verdict(connection, verdict)
 
     def record_scores(self, scores: Iterable[ScoreRecord]) -> None:
         """Record what scoring wrote."""
-        raise NotImplementedError
+        with self.writing() as connection:
+            for score in scores:
+                _put_score(connection, score)
 
     def record_release(
         self, items: Sequence[ReleaseItem], *, action: ReleaseAction, by: str, reason: str, batch: str | None = None
     ) -> Release:
-        """Append a release; the champions follow from it."""
-        raise NotImplementedError
+        """Append a release; the champions follow from it.
+
+        Raises:
+            UnavailableError: another release changed one of the champions since `previous` was read.
+        """
+        at = now()
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+                connection.execute(sa.text("LOCK TABLE releases IN EXCLUSIVE MODE"))
+            _check_previous(connection, items)
+            header = {"at": at, "by": by, "action": action, "reason": reason, "batch": batch}
+            number = connection.execute(
+                schema.releases.insert().values(header).returning(schema.releases.c.id)
+            ).scalar_one()
+            rows = [
+                {
+                    "release": number,
+                    "unit": item.unit,
+                    "model": item.model,
+                    "version": item.version,
+                    "previous_version": item.previous,
+                }
+                for item in items
+            ]
+            connection.execute(schema.release_items.insert(), rows)
+        return Release(number, at, by, action, reason, batch, tuple(items))
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection for statements that only read."""
+        with reaching(self.uri), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end, rolled back on any error."""
+        with reaching(self.uri), self.engine.execution_options(write=True).begin() as connection:
+            yield connection
+
+    def _claim(self, usecase: str) -> None:
+        with self.reading() as connection:
+            found = connection.execute(sa.select(schema.owner.c.usecase)).scalar()
+        if found is None:
+            with self.writing() as connection:
+                connection.execute(_insert(connection, schema.owner).values(usecase=usecase).on_conflict_do_nothing())
+        elif found != usecase:
+            raise ConfigError(
+                f"ledger.uri: {self.uri} is the ledger of the use case {found!r}, not of {usecase!r}; "
+                "give each use case a ledger of its own"
+            )
+
+
+def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that knows ON CONFLICT; both databases write it alike, SQLAlchemy does not."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return str(os.getuid())
+
+
+def _bury_the_dead(connection: sa.Connection) -> None:
+    columns = schema.batches.c
+    running = connection.execute(
+        sa.select(columns.id, columns.host, columns.pid, columns.started_at, columns.alive_at).where(
+            columns.state == "running"
+        )
+    )
+    dead = [row.id for row in running if not is_alive(row.host, row.pid, row.started_at, row.alive_at)]
+    if dead:
+        connection.execute(
+            schema.batches.update().where(columns.id.in_(dead)).values(state="killed", finished_at=now())
+        )
+
+
+def _show_life(connection: sa.Connection, batch: str) -> None:
+    connection.execute(schema.batches.update().where(schema.batches.c.id == batch).values(alive_at=now()))
+
+
+def _put_verdict(connection: sa.Connection, verdict: VerdictRecord) -> None:
+    columns = schema.verdicts.c
+    same = sa.and_(columns.batch == verdict.batch, columns.asset == verdict.asset, columns.stage == verdict.stage)
+    before = connection.execute(sa.select(columns.action).where(same)).scalar()
+    if before is not None and _SEVERITY.get(before, 0) > _SEVERITY.get(verdict.action, 0):
+        return
+    values = plain(asdict(replace(verdict, at=verdict.at or now())))
+    connection.execute(
+        _insert(connection, schema.verdicts)
+        .values(values)
+        .on_conflict_do_update(index_elements=["batch", "asset", "stage"], set_=values)
+    )
+
+
+def _put_score(connection: sa.Connection, score: ScoreRecord) -> None:
+    values: dict[str, Any] = asdict(replace(score, at=score.at or now()))
+    for ours, column in (("start", "window_start"), ("end", "window_end"), ("last", "last_instant")):
+        values[column] = values.pop(ours)
+    number = connection.execute(schema.scores.insert().values(values).returning(schema.scores.c.id)).scalar_one()
+    heads = schema.score_heads.c
+    furthest = connection.execute(
+        sa.select(schema.scores.c.last_instant)
+        .join(schema.score_heads, heads.score == schema.scores.c.id)
+        .where(heads.unit == score.unit, heads.model == score.model, heads.asset == score.asset)
+    ).scalar()
+    if furthest is not None and instant_order(score.last) < instant_order(furthest):
+        return
+    head = {"unit": score.unit, "model": score.model, "asset": score.asset, "score": number}
+    connection.execute(
+        _insert(connection, schema.score_heads)
+        .values(head)
+        .on_conflict_do_update(index_elements=["unit", "model", "asset"], set_={"score": number})
+    )
+
+
+def _check_previous(connection: sa.Connection, items: Sequence[ReleaseItem]) -> None:
+    view = schema.champions.c
+    current: Mapping[tuple[str, str], int | None] = {
+        (row.unit, row.model): row.version for row in connection.execute(sa.select(view.unit, view.model, view.version))
+    }
+    for item in items:
+        found = current.get(item.key)
+        if found != item.previous:
+            raise UnavailableError(
+                f"{item.key}: the champion became version {found} while this release was made from version "
+                f"{item.previous}; nothing was released, try again"
+            )

@@ -3,61 +3,152 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import groupby
+from typing import Any
 
+import sqlalchemy as sa
+
+from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.records import Batch, Key, Outcome, Release, ScoreRecord, VerdictRecord, Version
+from datadriver.tracking.records import (
+    Batch,
+    Key,
+    Outcome,
+    Release,
+    ReleaseItem,
+    ScoreRecord,
+    VerdictRecord,
+    Version,
+)
 
 
 def champions(ledger: Ledger) -> Mapping[Key, Version]:
     """Champion version of every instance that has one."""
-    raise NotImplementedError
+    view, table = schema.champions.c, schema.versions.c
+    same = sa.and_(view.unit == table.unit, view.model == table.model, view.version == table.version)
+    rows = _rows(ledger, sa.select(schema.versions).join(schema.champions, same))
+    return {version.key: version for version in map(_version, rows)}
 
 
 def latest_versions(ledger: Ledger) -> Mapping[Key, Version]:
     """Newest version of every instance: the champion or a challenger."""
-    raise NotImplementedError
+    table = schema.versions.c
+    newest = sa.select(table.unit, table.model, sa.func.max(table.version).label("version"))
+    newest_of = newest.group_by(table.unit, table.model).subquery()
+    same = sa.and_(*(table[name] == newest_of.c[name] for name in ("unit", "model", "version")))
+    rows = _rows(ledger, sa.select(schema.versions).join(newest_of, same))
+    return {version.key: version for version in map(_version, rows)}
 
 
 def versions(ledger: Ledger, key: Key) -> tuple[Version, ...]:
     """All versions of one instance, oldest first."""
-    raise NotImplementedError
+    table = schema.versions.c
+    of_key = sa.select(schema.versions).where(table.unit == key.unit, table.model == key.model)
+    return tuple(_version(row) for row in _rows(ledger, of_key.order_by(table.version)))
 
 
 def version_of_result(ledger: Ledger, key: Key, result_key: str) -> Version | None:
     """The version that an earlier run made of exactly these inputs, if there is one."""
-    raise NotImplementedError
+    table = schema.versions.c
+    found = _rows(
+        ledger,
+        sa.select(schema.versions).where(
+            table.unit == key.unit, table.model == key.model, table.result_key == result_key
+        ),
+    )
+    return _version(found[0]) if found else None
 
 
 def last_outcomes(ledger: Ledger, *, fingerprinted: bool = False) -> Mapping[Key, Outcome]:
     """Newest outcome of every instance; `fingerprinted`: the newest that carries a due fingerprint."""
-    raise NotImplementedError
+    table = schema.outcomes.c
+    newest = sa.select(sa.func.max(table.id)).group_by(table.unit, table.model)
+    if fingerprinted:
+        newest = newest.where(table.fingerprint.is_not(None))
+    rows = _rows(ledger, sa.select(schema.outcomes).where(table.id.in_(newest)))
+    return {outcome.key: outcome for outcome in map(_outcome, rows)}
 
 
 def outcomes(ledger: Ledger, batch: str) -> tuple[Outcome, ...]:
     """Outcomes of one batch, in the order in which they were recorded."""
-    raise NotImplementedError
+    table = schema.outcomes.c
+    rows = _rows(ledger, sa.select(schema.outcomes).where(table.batch == batch).order_by(table.id))
+    return tuple(map(_outcome, rows))
 
 
 def last_verdicts(ledger: Ledger, stage: str | None = None) -> Mapping[tuple[str, str], VerdictRecord]:
     """Newest verdict by (asset, stage)."""
-    raise NotImplementedError
+    table = schema.verdicts.c
+    newest = sa.select(sa.func.max(table.id)).group_by(table.asset, table.stage)
+    if stage is not None:
+        newest = newest.where(table.stage == stage)
+    rows = _rows(ledger, sa.select(schema.verdicts).where(table.id.in_(newest)))
+    return {(row["asset"], row["stage"]): _verdict(row) for row in rows}
 
 
 def last_scores(ledger: Ledger) -> Mapping[tuple[Key, str], ScoreRecord]:
-    """Newest scored stretch by (instance, asset)."""
-    raise NotImplementedError
+    """The scored stretch that reaches furthest, by (instance, asset)."""
+    table, heads = schema.scores.c, schema.score_heads.c
+    rows = _rows(ledger, sa.select(schema.scores).join(schema.score_heads, heads.score == table.id))
+    return {(score.key, score.asset): score for score in map(_score, rows)}
+
+
+def scores(ledger: Ledger, key: Key, asset: str) -> tuple[ScoreRecord, ...]:
+    """Everything that was scored of one asset, in the order of writing: where stretches overlap, the later counts."""
+    table = schema.scores.c
+    chosen = sa.select(schema.scores).where(table.unit == key.unit, table.model == key.model, table.asset == asset)
+    return tuple(map(_score, _rows(ledger, chosen.order_by(table.id))))
 
 
 def batches(ledger: Ledger, *, limit: int = 20) -> tuple[Batch, ...]:
     """Batches, newest first."""
-    raise NotImplementedError
+    rows = _rows(ledger, sa.select(schema.batches).order_by(schema.batches.c.started_at.desc()).limit(limit))
+    return tuple(Batch(**row) for row in rows)
 
 
 def dead_batches(ledger: Ledger) -> Collection[str]:
-    """Ids of batches that did not end by themselves."""
-    raise NotImplementedError
+    """Ids of batches whose process was killed; `Ledger.start_batch` finds them."""
+    rows = _rows(ledger, sa.select(schema.batches.c.id).where(schema.batches.c.state == "killed"))
+    return frozenset(row["id"] for row in rows)
 
 
 def releases(ledger: Ledger, *, limit: int | None = None) -> tuple[Release, ...]:
     """Releases with their items, newest first."""
-    raise NotImplementedError
+    header, item = schema.releases.c, schema.release_items.c
+    chosen = sa.select(header.id).order_by(header.id.desc()).limit(limit).subquery()
+    statement = (
+        sa.select(schema.releases, item.unit, item.model, item.version, item.previous_version)
+        .join(schema.release_items, item.release == header.id)
+        .where(header.id.in_(sa.select(chosen.c.id)))
+        .order_by(header.id.desc(), item.unit, item.model)
+    )
+    return tuple(_release(list(rows)) for _, rows in groupby(_rows(ledger, statement), key=lambda row: row["id"]))
+
+
+def _rows(ledger: Ledger, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    with ledger.reading() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def _version(row: dict[str, Any]) -> Version:
+    return Version(**row)
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    return Outcome(**{name: value for name, value in row.items() if name != "id"})
+
+
+def _verdict(row: dict[str, Any]) -> VerdictRecord:
+    values = {name: value for name, value in row.items() if name != "id"}
+    return VerdictRecord(**{**values, "checks": tuple(values["checks"])})
+
+
+def _score(row: dict[str, Any]) -> ScoreRecord:
+    names = {"window_start": "start", "window_end": "end", "last_instant": "last"}
+    return ScoreRecord(**{names.get(name, name): value for name, value in row.items() if name != "id"})
+
+
+def _release(rows: list[dict[str, Any]]) -> Release:
+    first = rows[0]
+    items = tuple(ReleaseItem(row["unit"], row["model"], row["version"], row["previous_version"]) for row in rows)
+    return Release(first["id"], first["at"], first["by"], first["action"], first["reason"], first["batch"], items)

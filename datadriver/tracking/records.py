@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import UTC, date, datetime
 from typing import Any, Literal, NamedTuple
 
 Json = Mapping[str, Any]
@@ -33,6 +35,7 @@ class Batch:
     id: str
     command: str
     started_at: str
+    alive_at: str
     state: BatchState
     user: str
     host: str
@@ -158,3 +161,50 @@ class ScoreRecord:
     def key(self) -> Key:
         """The instance."""
         return Key(self.unit, self.model)
+
+
+def instant_text(instant: datetime | int | None) -> str | None:
+    """An instant as the ledger keeps it: ISO 8601 in UTC with microseconds, or the digits of a step.
+
+    >>> instant_text(datetime(2026, 1, 1, tzinfo=UTC)), instant_text(17)
+    ('2026-01-01T00:00:00.000000+00:00', '17')
+    """
+    if instant is None:
+        return None
+    if isinstance(instant, datetime):
+        return instant.astimezone(UTC).isoformat(timespec="microseconds")
+    return str(int(instant))
+
+
+def instant_order(text: str | None) -> tuple[float, str]:
+    """Sort key of what `instant_text` writes: earlier instants are smaller, None is smallest.
+
+    >>> max("9", "10", key=instant_order)
+    '10'
+    """
+    if text is None:
+        return (-math.inf, "")
+    if text.lstrip("-").isdigit():
+        return (int(text), "")
+    return (0, text)
+
+
+def plain(value: Any) -> Any:
+    """What JSON can say of a value: dataclasses as objects, numpy numbers as numbers, NaN and infinity as null."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, (datetime, date)):
+        if value != value:  # noqa: PLR0124  # pandas' NaT
+            return None
+        return instant_text(value) if isinstance(value, datetime) else value.isoformat()
+    if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
+        return plain(value.tolist())
+    return str(value)

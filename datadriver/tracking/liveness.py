@@ -1,0 +1,46 @@
+"""Whether the process behind a recorded batch still lives, as far as this machine can tell."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+SILENCE = timedelta(hours=6)
+"""A batch on another host that recorded nothing for this long counts as dead; it may not train that long on one."""
+
+
+def now() -> str:
+    """This instant as the ledger writes it: ISO 8601, UTC, microseconds; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def is_alive(host: str, pid: int, started_at: str, alive_at: str) -> bool:
+    """Judge a batch that is recorded as running.
+
+    On this host the process must exist and be older than the batch (process ids are used again, and in containers
+    they are always the same few). On other hosts only the time since the last sign of life says something.
+    """
+    if host != platform.node():
+        return datetime.now(UTC) - datetime.fromisoformat(alive_at) < SILENCE
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it exists and belongs to someone else
+    born = _born(pid)
+    return born is None or born <= datetime.fromisoformat(started_at) + timedelta(seconds=1)
+
+
+def _born(pid: int) -> datetime | None:
+    """When a process started; None where /proc does not say."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(
+            int(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime ")
+        )
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    return datetime.fromtimestamp(boot + ticks / os.sysconf("SC_CLK_TCK"), UTC)

@@ -1,0 +1,159 @@
+"""Tables of the ledger. A change here needs a migration in `migrations/versions` and a new `REVISION`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+REVISION = "0001"
+"""The migration that makes these tables."""
+
+metadata = sa.MetaData()
+
+_Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+_Text = sa.Text
+
+
+def _instance() -> tuple[sa.Column[str], sa.Column[str]]:
+    return sa.Column("unit", _Text, nullable=False), sa.Column("model", _Text, nullable=False)
+
+
+def _batch(*, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column("batch", _Text, sa.ForeignKey("batches.id"), nullable=nullable)
+
+
+owner = sa.Table("owner", metadata, sa.Column("usecase", _Text, primary_key=True))
+
+batches = sa.Table(
+    "batches",
+    metadata,
+    sa.Column("id", _Text, primary_key=True),
+    sa.Column("command", _Text, nullable=False),
+    sa.Column("started_at", _Text, nullable=False),
+    sa.Column("alive_at", _Text, nullable=False),
+    sa.Column("finished_at", _Text),
+    sa.Column("state", _Text, nullable=False),
+    sa.Column("user", _Text, nullable=False),
+    sa.Column("host", _Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("code_revision", _Text),
+    sa.CheckConstraint("state IN ('running', 'done', 'failed', 'killed')", name="batches_state"),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _batch(),
+    *_instance(),
+    sa.Column("state", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("exit_code", sa.Integer, nullable=False),
+    sa.Column("result_key", _Text),
+    sa.Column("fingerprint", _Text),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.CheckConstraint("state IN ('trained', 'unchanged', 'rejected', 'failed')", name="outcomes_state"),
+    sa.UniqueConstraint("batch", "unit", "model", name="outcomes_once"),
+    sa.Index("outcomes_newest", "unit", "model", "id"),
+)
+
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _batch(),
+    sa.Column("asset", _Text, nullable=False),
+    sa.Column("stage", _Text, nullable=False),
+    sa.Column("action", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("checks", _Json, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.UniqueConstraint("batch", "asset", "stage", name="verdicts_once"),
+    sa.Index("verdicts_newest", "asset", "stage", "id"),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    *_instance(),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("run_id", _Text, nullable=False),
+    sa.Column("model_uri", _Text, nullable=False),
+    sa.Column("path", _Text, nullable=False),
+    sa.Column("sha256", _Text, nullable=False),
+    sa.Column("result_key", _Text, nullable=False),
+    sa.Column("role", _Text, nullable=False),
+    sa.Column("method", _Text, nullable=False),
+    sa.Column("metrics", _Json, nullable=False),
+    sa.Column("seen", _Json, nullable=False),
+    sa.Column("threshold", sa.Float),
+    sa.Column("decision", _Json, nullable=False),
+    sa.Column("created_at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("unit", "model", "version"),
+    sa.UniqueConstraint("unit", "model", "result_key", name="versions_once"),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("by", _Text, nullable=False),
+    sa.Column("action", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    _batch(nullable=True),
+    sa.CheckConstraint("action IN ('promote', 'rollback')", name="releases_action"),
+)
+
+release_items = sa.Table(
+    "release_items",
+    metadata,
+    sa.Column("release", sa.Integer, sa.ForeignKey("releases.id"), nullable=False),
+    *_instance(),
+    sa.Column("version", sa.Integer),
+    sa.Column("previous_version", sa.Integer),
+    sa.PrimaryKeyConstraint("release", "unit", "model"),
+    sa.ForeignKeyConstraint(
+        ["unit", "model", "version"], ["versions.unit", "versions.model", "versions.version"], name="release_of_version"
+    ),
+    sa.Index("release_items_newest", "unit", "model", "release"),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *_instance(),
+    sa.Column("asset", _Text, nullable=False),
+    sa.Column("window_start", _Text),
+    sa.Column("window_end", _Text),
+    sa.Column("last_instant", _Text),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("alarms", sa.Integer, nullable=False),
+    sa.Column("verdict", _Text, nullable=False),
+    sa.Column("path", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.Index("scores_of_instance", "unit", "model", "asset", "id"),
+)
+
+score_heads = sa.Table(
+    "score_heads",
+    metadata,
+    *_instance(),
+    sa.Column("asset", _Text, nullable=False),
+    sa.Column("score", sa.Integer, sa.ForeignKey("scores.id"), nullable=False),
+    sa.PrimaryKeyConstraint("unit", "model", "asset"),
+)
+"""Which row of `scores` reaches furthest, per instance and asset: hourly scores are too many to search for it."""
+
+# A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
+champions = sa.table(
+    "champions",
+    sa.column("unit", _Text),
+    sa.column("model", _Text),
+    sa.column("version", sa.Integer),
+    sa.column("release", sa.Integer),
+)
