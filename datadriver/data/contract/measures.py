@@ -1,0 +1,128 @@
+"""Frozen runs, gaps and sampling interval of a column, on plain arrays.
+
+`at` is the index as int64: microseconds since 1970 in UTC, or steps. Spans are in the same unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Instants = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows `first` to `last`, both included, that hold one value for `span`."""
+
+    first: int
+    last: int
+    span: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the run."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch without values from `start` to `end`."""
+
+    start: int
+    end: int
+
+    @property
+    def span(self) -> int:
+        """Length of the gap, in the unit of the index."""
+        return self.end - self.start
+
+
+def as_instants(column: pd.Series | pd.Index) -> Instants:
+    """Return time as microseconds since 1970 (naive is taken as UTC) and whole steps as they are.
+
+    Raises:
+        ValueError: if the column is neither time nor whole numbers.
+    """
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+        micro: Instants = pd.DatetimeIndex(column).as_unit("us").asi8
+        return micro
+    if column.dtype.kind in "iu":
+        return column.to_numpy(dtype=np.int64)
+    raise ValueError(f"column {column.name!r} of type {column.dtype} is neither time nor whole steps")
+
+
+def as_values(column: pd.Series) -> Values:
+    """Return numbers as float64, and anything else as one number for each distinct value; null is NaN."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    codes = pd.factorize(column)[0].astype(np.float64)
+    codes[codes < 0] = np.nan
+    return codes
+
+
+def frozen_runs(
+    at: Instants, values: Values, *, longer_than: int, tolerance: float = 0.0, allowed: Collection[float] = ()
+) -> list[Run]:
+    """Return the runs that stay within `tolerance` of their first value for longer than `longer_than`.
+
+    A null ends a run, and so does a pause between two rows of more than `longer_than`: nobody saw the value stand
+    still meanwhile. Runs at an `allowed` value (a pump at rest reads 0) do not count.
+    """
+    if len(at) < 2:
+        return []
+    firsts = _starts(at, values, longer_than, tolerance)
+    lasts = np.append(firsts[1:], len(at)) - 1
+    spans = at[lasts] - at[firsts]
+    return [
+        Run(int(firsts[i]), int(lasts[i]), int(spans[i]))
+        for i in np.flatnonzero(spans > longer_than)
+        if not any(abs(values[firsts[i]] - value) <= tolerance for value in allowed)
+    ]
+
+
+def _starts(at: Instants, values: Values, longest_pause: int, tolerance: float) -> npt.NDArray[np.intp]:
+    """Return the position at which each run begins; every row belongs to one run."""
+    near = np.diff(at) <= longest_pause
+    if tolerance == 0:
+        return np.flatnonzero(np.append(True, ~(near & (values[1:] == values[:-1]))))
+    starts, anchor = [0], float(values[0])
+    # One value after the other, because each run is measured from where it began: a slow drift is not a frozen sensor.
+    for position, (value, close) in enumerate(zip(values[1:].tolist(), near.tolist(), strict=True), start=1):
+        if not (close and (value == anchor or abs(value - anchor) <= tolerance)):
+            starts.append(position)
+            anchor = value
+    return np.array(starts, dtype=np.intp)
+
+
+def gaps(at: Instants, present: Flags) -> list[Gap]:
+    """Return the stretches between neighbouring values, with those before the first and after the last value.
+
+    `present` says which rows have a value. The edges are the first and last row; without any value the whole frame
+    is one gap.
+    """
+    if not len(at):
+        return []
+    points = np.concatenate((at[:1], at[present], at[-1:]))
+    return [Gap(int(start), int(end)) for start, end in zip(points[:-1], points[1:], strict=True) if end > start]
+
+
+def longest_gap(at: Instants, present: Flags) -> Gap | None:
+    """Return the longest of `gaps`, the earliest of equals, or None where there is none."""
+    if not len(at):
+        return None
+    points = np.concatenate((at[:1], at[present], at[-1:]))
+    longest = int(np.argmax(np.diff(points)))
+    return Gap(int(points[longest]), int(points[longest + 1]))
+
+
+def interval(at: Instants, present: Flags) -> float | None:
+    """Return the median distance between neighbouring values; None with fewer than two."""
+    seen = at[present]
+    return float(np.median(np.diff(seen))) if len(seen) > 1 else None

@@ -1,0 +1,316 @@
+"""One sentence for each check: what was found, in figures and units, against what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from datadriver.data.contract.engine import Outcome
+from datadriver.data.frame import SensorFrame
+from datadriver.errors import nearest
+
+Kwargs = Mapping[str, Any]
+Examples = Sequence[tuple[Any, str | int | None]]
+
+
+def describe(item: Mapping[str, Any], outcome: Outcome, sensor: SensorFrame, examples: Examples) -> str:
+    """Return the sentence on one expectation of a suite.
+
+    >>> from datadriver.config.fleet import Asset
+    >>> import pandas as pd
+    >>> item = {
+    ...     "type": "expect_column_values_to_be_between",
+    ...     "kwargs": {"column": "vibration", "min_value": 0, "max_value": 25},
+    ... }
+    >>> outcome = Outcome(False, {"unexpected_count": 312, "element_count": 1440, "missing_count": 0})
+    >>> frame = pd.DataFrame({"vibration": [61.2]}, index=pd.Index([7], name="step"))
+    >>> describe(item, outcome, SensorFrame(Asset("P-1"), frame, units={"vibration": "mm/s"}), [(61.2, 7)])
+    'vibration: 312 of 1,440 values (21.7%) outside [0, 25] mm/s, e.g. 61.2 at step 7'
+    """
+    kind, kwargs, result = item["type"], item["kwargs"], outcome.result
+    known = [str(sensor.frame.index.name), *map(str, sensor.frame.columns)]
+    missing = [name for name in _columns(kwargs) if name not in known]
+    if missing:
+        hint = nearest(missing[0], known)
+        return f"{missing[0]}: there is no such column in the frame{hint}"
+    subject = column_of(kwargs) or "frame"
+    if outcome.exception is not None:
+        return f"{subject}: {kind} cannot be judged: {outcome.exception.strip().splitlines()[0]}"
+    unit = _unit(kwargs, sensor)
+    if kind in _OURS:
+        text = _OURS[kind](kwargs, result)
+    elif kind in _OBSERVED:
+        text = _observed(kind, kwargs, result, unit)
+    elif result.get("element_count") is not None:
+        text = _counted(kind, kwargs, result, unit)
+    else:
+        text = _other(kind, kwargs, outcome)
+    return f"{subject}: {text}{_such_as(kind, examples, unit)}"
+
+
+def column_of(kwargs: Kwargs) -> str | None:
+    """Return the column or columns that an expectation is about, None for the whole frame."""
+    return ", ".join(_columns(kwargs)) or None
+
+
+def _columns(kwargs: Kwargs) -> list[str]:
+    single = [kwargs[name] for name in ("column", "column_A", "column_B") if kwargs.get(name) is not None]
+    return [str(name) for name in (*single, *(kwargs.get("column_list") or ()))]
+
+
+def _unit(kwargs: Kwargs, sensor: SensorFrame) -> str:
+    unit = sensor.units.get(kwargs.get("column") or kwargs.get("column_A") or "")
+    return f" {unit}" if unit else ""
+
+
+def figure(value: Any) -> str:
+    """Write a value for people: six significant digits, thousands separated, text as it is.
+
+    >>> figure(61.20000001), figure(1440), figure(None)
+    ('61.2', '1,440', 'null')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, (bool, np.bool_, str)):
+        return str(value)
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    if isinstance(value, (float, np.floating)):
+        return f"{value:,.0f}" if abs(value) >= 1e6 and np.isfinite(value) else f"{value:,.6g}"
+    if isinstance(value, (list, tuple, set)):
+        return "(" + ", ".join(figure(item) for item in value) + ")"
+    return str(value)
+
+
+def share(count: int, total: int) -> str:
+    """Write a part of a whole, never rounding something to nothing or to all.
+
+    >>> share(312, 1440), share(1, 10**6), share(0, 7)
+    ('21.7%', '<0.1%', '0.0%')
+    """
+    percent = 100 * count / total if total else 0.0
+    if 0 < percent < 0.1:
+        return "<0.1%"
+    return ">99.9%" if 99.9 < percent < 100 else f"{percent:.1f}%"
+
+
+def bounds(kwargs: Kwargs, unit: str) -> str:
+    """Write the range that an expectation allows, with round brackets where a bound itself is not allowed."""
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    left, right = "(" if kwargs.get("strict_min") else "[", ")" if kwargs.get("strict_max") else "]"
+    if low is None and high is None:
+        return "any range"
+    if high is None:
+        return f"{'above' if left == '(' else 'at least'} {figure(low)}{unit}"
+    if low is None:
+        return f"{'below' if right == ')' else 'at most'} {figure(high)}{unit}"
+    return f"{left}{figure(low)}, {figure(high)}{right}{unit}"
+
+
+def _outside(kwargs: Kwargs, unit: str) -> str:
+    allowed = bounds(kwargs, unit)
+    return f"outside {allowed}" if allowed[0] in "([" else f"not {allowed}"
+
+
+def _set_text(kwargs: Kwargs, name: str = "value_set") -> str:
+    values = kwargs.get(name) or ()
+    shown = ", ".join(figure(value) for value in list(values)[:8])
+    return "{" + shown + (", ..." if len(values) > 8 else "") + "}"
+
+
+_COUNTED: Mapping[str, Callable[[Kwargs, str], str]] = {
+    "expect_column_values_to_be_between": _outside,
+    "expect_column_values_to_not_be_null": lambda _k, _u: "null",
+    "expect_column_values_to_be_null": lambda _k, _u: "not null",
+    "expect_column_values_to_be_in_set": lambda k, _u: f"not in {_set_text(k)}",
+    "expect_column_values_to_not_be_in_set": lambda k, _u: f"in {_set_text(k)}",
+    "expect_column_values_to_be_unique": lambda _k, _u: "not unique",
+    "expect_column_values_to_be_increasing": lambda _k, _u: "not greater than the value before",
+    "expect_column_values_to_be_decreasing": lambda _k, _u: "not less than the value before",
+    "expect_column_value_z_scores_to_be_less_than": lambda k, _u: f"with a z-score above {figure(k['threshold'])}",
+    "expect_column_values_to_not_be_outliers": lambda _k, _u: "outliers",
+    "expect_column_values_to_match_regex": lambda k, _u: f"not like {k.get('regex')!r}",
+    "expect_column_values_to_not_match_regex": lambda k, _u: f"like {k.get('regex')!r}",
+    "expect_column_value_lengths_to_be_between": lambda k, _u: f"with a length {_outside(k, '')}",
+    "expect_column_value_lengths_to_equal": lambda k, _u: f"with a length other than {figure(k.get('value'))}",
+    "expect_column_values_to_be_of_type": lambda k, _u: f"not of type {k.get('type_')}",
+    "expect_column_values_to_be_in_type_list": lambda k, _u: f"not of a type in {_set_text(k, 'type_list')}",
+    "expect_column_pair_values_a_to_be_greater_than_b": lambda k, _u: (
+        f"where {k['column_A']} is not {'at least' if k.get('or_equal') else 'greater than'} {k['column_B']}"
+    ),
+    "expect_column_pair_values_to_be_equal": lambda k, _u: f"where {k['column_A']} is not {k['column_B']}",
+    "expect_multicolumn_sum_to_equal": lambda k, _u: f"whose sum is not {figure(k.get('sum_total'))}",
+}
+
+
+def _counted(kind: str, kwargs: Kwargs, result: Mapping[str, Any], unit: str) -> str:
+    """Say how many values were unexpected."""
+    total = int(result["element_count"]) - int(result.get("missing_count") or 0)
+    found, mostly = int(result.get("unexpected_count") or 0), kwargs.get("mostly", 1)
+    phrase = _COUNTED[kind](kwargs, unit) if kind in _COUNTED else f"not as {kind} asks ({_said(kwargs)})"
+    if not total:
+        return "all values are null, none to judge"
+    allowed = f", at most {100 * (1 - mostly):.4g}% allowed" if mostly < 1 else ""
+    if not found:
+        return f"none of {total:,} values {phrase}{allowed}"
+    return f"{found:,} of {total:,} values ({share(found, total)}) {phrase}{allowed}"
+
+
+_OBSERVED: Mapping[str, str] = {
+    "expect_column_max_to_be_between": "maximum",
+    "expect_column_mean_to_be_between": "mean",
+    "expect_column_median_to_be_between": "median",
+    "expect_column_min_to_be_between": "minimum",
+    "expect_column_stdev_to_be_between": "standard deviation",
+    "expect_column_sum_to_be_between": "sum",
+    "expect_column_unique_value_count_to_be_between": "number of distinct values",
+    "expect_column_proportion_of_unique_values_to_be_between": "share of distinct values",
+    "expect_column_proportion_of_non_null_values_to_be_between": "share of values that are not null",
+    "expect_table_row_count_to_be_between": "number of rows",
+    "expect_table_row_count_to_equal": "number of rows",
+    "expect_table_column_count_to_be_between": "number of columns (with the index)",
+    "expect_table_column_count_to_equal": "number of columns (with the index)",
+}
+_WITHOUT_UNIT = ("number", "share")
+
+
+def _observed(kind: str, kwargs: Kwargs, result: Mapping[str, Any], unit: str) -> str:
+    """Say what one figure is and should be."""
+    name, value = _OBSERVED[kind], result.get("observed_value")
+    unit = "" if name.startswith(_WITHOUT_UNIT) else unit
+    wanted = figure(kwargs.get("value")) if kind.endswith("_to_equal") else bounds(kwargs, unit)
+    if value is None:
+        return f"there is no {name} (no values, or infinite ones), expected {wanted}"
+    return f"the {name} is {figure(value)}{unit}, expected {wanted}"
+
+
+def _other(kind: str, kwargs: Kwargs, outcome: Outcome) -> str:
+    """Say what is known of an expectation that has no sentence of its own."""
+    if kind == "expect_column_to_exist":
+        return "the column is there" if outcome.success else "the column is not where the suite expects it"
+    mismatched = (outcome.result.get("details") or {}).get("mismatched")
+    if kind == "expect_table_columns_to_match_set" and mismatched:
+        return "columns " + "; ".join(f"{how}: {_bounded(', '.join(names))}" for how, names in mismatched.items())
+    observed = outcome.result.get("observed_value")
+    seen = "" if observed is None else f", observed {_bounded(observed)}"
+    return f"{kind} {'holds' if outcome.success else 'does not hold'} ({_said(kwargs)}){seen}"
+
+
+def _said(kwargs: Kwargs) -> str:
+    named = ("column", "column_A", "column_B", "column_list")
+    return _bounded(", ".join(f"{key}={value!r}" for key, value in kwargs.items() if key not in named))
+
+
+def _bounded(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _frozen(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
+    limit, total = kwargs["max_duration"], result["element_count"]
+    if not result["unexpected_count"]:
+        return f"none of {total:,} values held for longer than {_span(limit)}"
+    found = result["unexpected_count"]
+    return (
+        f"frozen for up to {result['observed_value']}, {_span(limit)} allowed: "
+        f"{found:,} of {total:,} values ({share(found, total)}) in {_plural(result['runs'], 'run')}"
+    )
+
+
+def _gaps(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
+    limit, found = _span(kwargs["max_gap"]), result.get("unexpected_count")
+    if not result["element_count"]:
+        return "there are no values at all"
+    if not found:
+        return f"the longest gap is {result['observed_value']}, {limit} allowed"
+    return f"{_plural(found, 'gap')} longer than {limit}, the longest {result['observed_value']}"
+
+
+def _fresh(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
+    limit = _span(kwargs["max_age"])
+    if not result["element_count"]:
+        return f"there are no values at all, the last may be {limit} old"
+    return f"the last value is {result['observed_value']} old, {limit} allowed"
+
+
+def _rate(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_interval"), kwargs.get("max_interval")
+    wanted = " and ".join(
+        text for text in (low and f"at least {_span(low)}", high and f"at most {_span(high)}") if text
+    )
+    if not result["element_count"]:
+        return f"fewer than two values, their distance should be {wanted or 'any'}"
+    return f"values are {result['observed_value']} apart (median), expected {wanted or 'any distance'}"
+
+
+def _read_issues(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
+    limits = [
+        f"{kwargs['max_count']:,}" if kwargs.get("max_count") is not None else "",
+        f"{100 * kwargs['max_share']:.4g}% of the rows" if kwargs.get("max_share") is not None else "",
+    ]
+    where = ".".join(kwargs[key] for key in ("source", "tag") if kwargs.get(key))
+    found, percent = result["unexpected_count"], result["unexpected_percent"]
+    met = f"reading met {found:,} {_ISSUES[kwargs['kind']]}{' in ' + where if where else ''}"
+    most = f", {percent:.3g}% of the rows of the source or tag that has most" if found else ""
+    return f"{met}{most}; allowed: {' and '.join(filter(None, limits))}"
+
+
+_ISSUES: Mapping[str, str] = {
+    "duplicate": "rows with a stamp that another row has",
+    "unsorted": "rows out of order",
+    "backward_jump": "jumps back in time",
+    "ambiguous": "local times that occur twice",
+    "nonexistent": "local times that the clocks skipped",
+    "bad_stamp": "unreadable stamps",
+    "unexpected_text": "unexpected texts among numbers",
+    "listed_null": "values listed as null",
+    "out_of_range": "values outside of the tag's range",
+    "missing_tag": "missing tags",
+    "future": "rows from the future",
+    "gap": "gaps",
+}
+
+
+_OURS: Mapping[str, Callable[[Kwargs, Mapping[str, Any]], str]] = {
+    "expect_column_values_to_not_be_frozen": _frozen,
+    "expect_column_gaps_to_be_at_most": _gaps,
+    "expect_data_to_be_fresh": _fresh,
+    "expect_sampling_rate_to_be_between": _rate,
+    "expect_read_issues_to_be_at_most": _read_issues,
+}
+
+
+def _span(value: Any) -> str:
+    return _plural(value, "step") if isinstance(value, int) else str(value)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _such_as(kind: str, examples: Examples, unit: str) -> str:
+    """Quote the first example, or just its place if it has no value worth a quote."""
+    if not examples:
+        return ""
+    value, at = examples[0]
+    place = "" if at is None else f"step {at}" if isinstance(at, int) else _clock(at)
+    if kind in _OURS or value is None:
+        place = place and f"{_PLACE.get(kind, ', the first at')} {place}"
+        return place if kind in _PLACE or value is None else f", e.g. {figure(value)}"
+    return f", e.g. {figure(value)}" + (f" at {place}" if place else "")
+
+
+_PLACE = {
+    "expect_column_values_to_not_be_frozen": ", the longest from",
+    "expect_column_gaps_to_be_at_most": ", from",
+    "expect_data_to_be_fresh": ": it is of",
+}
+
+
+def _clock(iso: str) -> str:
+    """Shorten an ISO time in UTC to what people read: `2024-03-01 10:20 UTC`."""
+    day, _, rest = iso.partition("T")
+    hours = rest.removesuffix("+00:00")
+    return f"{day} {hours.removesuffix(':00') if hours.count(':') == 2 else hours} UTC"
