@@ -1,0 +1,1 @@
+"""Electric submersible pumps: one use case, many wells."""
