@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 import pandas as pd
 
@@ -106,3 +107,20 @@ def shift(instant: Instant, span: timedelta | int) -> Instant:
     if not span:
         return instant
     return instant + span  # type: ignore[operator]
+
+
+def as_number(instant: Instant) -> int:
+    """Return an instant as a whole number: microseconds since 1970 in UTC, or the step itself."""
+    if isinstance(instant, pd.Timestamp):
+        return int(instant.as_unit("us").asm8.astype("int64"))
+    return int(instant)
+
+
+def from_number(number: int, kind: Literal["time", "step"]) -> Instant:
+    """Return the instant that `as_number` made this number of."""
+    return int(number) if kind == "step" else pd.Timestamp(int(number), unit="us", tz="UTC").as_unit("us")
+
+
+def span_number(span: timedelta | int) -> int:
+    """Return a length of the index as a whole number of microseconds or steps."""
+    return span // timedelta(microseconds=1) if isinstance(span, timedelta) else span

@@ -1,0 +1,258 @@
+"""One clean increasing clock: stamps as plants write them become instants, by the policy of `times`.
+
+Instants are whole numbers here: microseconds since 1970 in UTC, or steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from datadriver.config.sections import Times
+from datadriver.data.frame import Issue, IssueKind
+from datadriver.data.window import format_instant, from_number
+from datadriver.errors import ConfigError, DataError
+
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_ISO = r"^\d{4}-\d{2}(?:-\d{2}(?:[T ]|$)|$)|^\d{8}(?:T|$)"
+_OFFSET = r"(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
+_FRACTION = r"(\.\d{6})\d+"
+_EPOCH_UNITS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}
+
+
+@dataclass(frozen=True)
+class Dial:
+    """How the stamps of a source are to be read."""
+
+    source: str
+    where: str
+    kind: Literal["time", "step"]
+    zone: str
+    times: Times
+    date_format: str | None = None
+    epoch: str | None = None
+
+    def issue(self, kind: IssueKind, flags: Flags, shown: Any) -> tuple[Issue, ...]:
+        """Count flagged rows; `shown` (same length) gives the examples."""
+        count = int(np.count_nonzero(flags))
+        if not count:
+            return ()
+        return (Issue(self.source, None, kind, count, self.examples(np.asarray(shown)[np.flatnonzero(flags)[:3]])),)
+
+    def examples(self, shown: Any) -> tuple[str, ...]:
+        """Write a few stamps for people: instants as ISO 8601, anything else as it is."""
+        if isinstance(shown, np.ndarray) and shown.dtype == np.int64:
+            return tuple(format_instant(from_number(value, self.kind)) for value in shown)
+        return tuple(str(value) for value in shown)
+
+
+@dataclass(frozen=True)
+class Instants:
+    """Stamps as numbers; where `valid` is false the number means nothing."""
+
+    numbers: Numbers
+    valid: Flags
+    issues: tuple[Issue, ...] = ()
+
+
+def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) -> Instants:
+    """Turn a column of stamps into instants, and count the ones that cannot be.
+
+    `groups` tells apart interleaved clocks of one table (tags of a long one).
+
+    Raises:
+        DataError: if not one stamp can be read, or times are bare numbers and `options.epoch` is not given.
+    """
+    read = _steps(column) if dial.kind == "step" else _times(column, dial, groups)
+    bad = dial.issue("bad_stamp", ~read.valid & column.notna().to_numpy(), column.to_numpy())
+    if len(column) and bad and not read.valid.any():
+        raise DataError(
+            f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, e.g. {bad[0].examples[0]!r}; "
+            + (
+                "check `index`"
+                if dial.kind == "step"
+                else "ISO 8601 is read as it is, for others give options.date_format"
+            )
+        )
+    missing = dial.issue("bad_stamp", column.isna().to_numpy(), np.full(len(column), "empty"))
+    return Instants(read.numbers, read.valid, read.issues + _merged(bad, missing))
+
+
+def _merged(bad: tuple[Issue, ...], missing: tuple[Issue, ...]) -> tuple[Issue, ...]:
+    if not (bad and missing):
+        return bad + missing
+    total = bad[0].count + missing[0].count
+    return (Issue(bad[0].source, None, "bad_stamp", total, (*bad[0].examples, *missing[0].examples)[:3]),)
+
+
+def _steps(column: pd.Series) -> Instants:
+    if pd.api.types.is_integer_dtype(column.dtype) and not column.hasnans:
+        return Instants(column.to_numpy(dtype="int64"), np.ones(len(column), dtype=bool))
+    values = pd.to_numeric(column.astype("object"), errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    valid = np.isfinite(values) & (np.abs(values) < 2**53)
+    valid &= np.equal(np.round(values), values, where=valid, out=np.zeros(len(values), dtype=bool))
+    return Instants(np.where(valid, values, 0).astype("int64"), valid)
+
+
+def _times(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return _localised(pd.DatetimeIndex(column), dial, groups)
+    if dial.epoch is not None:
+        return _epochs(column, dial)
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any():
+        raise DataError(
+            f"{dial.where}: {column.name!r} holds numbers, e.g. {column.dropna().iloc[0]}, but the index is `time`; "
+            "if they count from 1970, give options.epoch (s, ms, us or ns); if they are cycles, set data.index to step"
+        )
+    return _texts(column, dial, groups)
+
+
+def _epochs(column: pd.Series, dial: Dial) -> Instants:
+    if dial.epoch not in _EPOCH_UNITS:
+        raise ConfigError(f"data.sources.{dial.source}.options.epoch: {dial.epoch!r}; write s, ms, us or ns")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
+    values = values * _EPOCH_UNITS[dial.epoch] if dial.epoch != "ns" else values // 1000
+    valid = np.isfinite(values) & (np.abs(values) < 2**62)
+    return Instants(np.where(valid, values, 0).round().astype("int64"), valid)
+
+
+def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
+    """Read texts: those with an offset say their instant, the others are in the source's zone."""
+    texts = column.astype("object").where(column.notna(), "").astype(str).str.strip()
+    if dial.date_format is None:
+        iso = texts.str.match(_ISO).to_numpy(dtype=bool)
+        texts = texts.str.replace(_FRACTION, r"\1", regex=True).where(iso, "")
+    aware = texts.str.contains(_offset_pattern(dial), regex=True).to_numpy(dtype=bool)
+    numbers, valid = np.zeros(len(texts), dtype="int64"), np.zeros(len(texts), dtype=bool)
+    issues: tuple[Issue, ...] = ()
+    if aware.any():
+        stamps = _parse(texts[aware], dial, utc=True)
+        numbers[aware], valid[aware] = _numbers(stamps), ~stamps.isna()
+    if not aware.all():
+        naive = ~aware
+        read = _localised(_parse(texts[naive], dial), dial, None if groups is None else groups[naive])
+        numbers[naive], valid[naive], issues = read.numbers, read.valid, read.issues
+    return Instants(numbers, valid, issues)
+
+
+def _offset_pattern(dial: Dial) -> str:
+    """Return what marks a stamp with offset; the `-01` of a bare ISO date is none, so a time has to come before it."""
+    if dial.date_format is None:
+        return r"\d{2}[T ].*\d" + _OFFSET + r"|\dZ$"
+    return r"." if "%z" in dial.date_format else r"(?!)"
+
+
+def _parse(texts: pd.Series, dial: Dial, *, utc: bool = False) -> pd.DatetimeIndex:
+    try:
+        stamps = pd.to_datetime(texts, format=dial.date_format or "ISO8601", errors="coerce", utc=utc)
+    except ValueError as error:
+        raise ConfigError(f"data.sources.{dial.source}.options.date_format: {dial.date_format!r}: {error}") from error
+    return pd.DatetimeIndex(stamps)
+
+
+def _numbers(stamps: pd.DatetimeIndex) -> Numbers:
+    return stamps.as_unit("us").asi8
+
+
+def _localised(stamps: pd.DatetimeIndex, dial: Dial, groups: Numbers | None) -> Instants:
+    """Give naive stamps their zone; hours that clocks repeat or skip are resolved by the policy, and counted."""
+    stamps = stamps.as_unit("us")
+    missing = np.asarray(stamps.isna())
+    if stamps.tz is not None or dial.zone == "UTC":
+        return Instants(_numbers(stamps), ~missing)
+    local = stamps.tz_localize(dial.zone, ambiguous="NaT", nonexistent="NaT")
+    unclear = np.asarray(local.isna()) & ~missing
+    numbers, valid = _numbers(local).copy(), ~missing
+    if not unclear.any():
+        return Instants(numbers, valid)
+    places = np.flatnonzero(unclear)
+    odd = stamps[places]
+    earlier = odd.tz_localize(dial.zone, ambiguous=np.ones(len(odd), dtype=bool), nonexistent="NaT")
+    skipped = np.asarray(earlier.isna())
+    issues = dial.issue("ambiguous", ~skipped, odd.astype(str)) + dial.issue("nonexistent", skipped, odd.astype(str))
+    doubled, gone = places[~skipped], places[skipped]
+    numbers[gone] = _before_the_gap(odd[skipped], dial.zone)
+    valid[gone] = dial.times.nonexistent == "shift"
+    second = _second_pass(odd[~skipped], dial, None if groups is None else groups[doubled])
+    numbers[doubled] = _numbers(odd[~skipped].tz_localize(dial.zone, ambiguous=~second))
+    valid[doubled] = dial.times.ambiguous != "drop"
+    return Instants(numbers, valid, issues)
+
+
+def _before_the_gap(stamps: pd.DatetimeIndex, zone: str) -> Numbers:
+    """Read skipped stamps by the offset before the change: a logger that did not change its clock in time."""
+    last = stamps.tz_localize(zone, nonexistent="shift_backward")
+    return _numbers(last) + _numbers(stamps) - _numbers(last.tz_localize(None))
+
+
+def _second_pass(stamps: pd.DatetimeIndex, dial: Dial, groups: Numbers | None) -> Flags:
+    """Tell which stamps of a repeated hour belong to its second pass.
+
+    `infer`: those from the first step backwards on, in the order of the rows; without one all are the first pass.
+    """
+    if dial.times.ambiguous != "infer":
+        return np.full(len(stamps), dial.times.ambiguous == "later")
+    keys = [np.asarray(stamps.normalize()), np.zeros(len(stamps)) if groups is None else groups]
+    numbers = pd.Series(_numbers(stamps))
+    backwards = (numbers.groupby(keys).diff() < 0).astype("int8")
+    return backwards.groupby(keys).cummax().to_numpy() > 0
+
+
+@dataclass(frozen=True)
+class Order:
+    """Positions of the rows that count, sorted; `same` numbers the runs of rows that are merged into one (`mean`)."""
+
+    positions: Numbers
+    same: Numbers | None
+    issues: tuple[Issue, ...]
+
+
+def put_in_order(numbers: Numbers, dial: Dial, groups: Numbers | None = None, known: Numbers | None = None) -> Order:
+    """Sort rows by group and instant; late rows and duplicates follow the policy, and are counted.
+
+    Rows with one instant that became known at different times are corrections, not duplicates.
+
+    Raises:
+        DataError: if the policy is `reject` and there is something to reject.
+    """
+    if groups is None and known is None and (len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())):
+        return Order(np.arange(len(numbers)), None, ())
+    late, back = _late(numbers, groups)
+    issues = dial.issue("unsorted", late, numbers) + dial.issue("backward_jump", back, numbers)
+    _reject(dial, "order", issues)
+    keys = [key for key in (known, numbers, groups) if key is not None]
+    positions = np.flatnonzero(~late) if dial.times.order == "drop" else np.arange(len(numbers))
+    positions = positions[np.lexsort([key[positions] for key in keys])]
+    repeats = np.zeros(len(positions), dtype=bool)
+    if len(positions):
+        repeats[1:] = np.logical_and.reduce([key[positions][1:] == key[positions][:-1] for key in keys])
+    doubles = dial.issue("duplicate", repeats, numbers[positions])
+    _reject(dial, "duplicates", doubles)
+    if not doubles:
+        return Order(positions, None, issues)
+    if dial.times.duplicates == "mean":
+        return Order(positions, np.cumsum(~repeats) - 1, issues + doubles)
+    kept = ~repeats if dial.times.duplicates == "first" else np.append(~repeats[1:], True)
+    return Order(positions[kept], None, issues + doubles)
+
+
+def _late(numbers: Numbers, groups: Numbers | None) -> tuple[Flags, Flags]:
+    """Flag rows earlier than any row before them, and rows earlier than the row just before."""
+    rows = pd.Series(numbers)
+    if groups is None:
+        highest, before = np.maximum.accumulate(numbers), rows.shift(fill_value=-(2**63))
+    else:
+        highest, before = rows.groupby(groups).cummax().to_numpy(), rows.groupby(groups).shift(fill_value=-(2**63))
+    return numbers < highest, numbers < before.to_numpy()
+
+
+def _reject(dial: Dial, policy: Literal["order", "duplicates"], issues: tuple[Issue, ...]) -> None:
+    if issues and getattr(dial.times, policy) == "reject":
+        found = ", ".join(f"{issue.count} {issue.kind} (e.g. {issue.examples[0]})" for issue in issues)
+        raise DataError(f"{dial.where}: {found}, and times.{policy} is reject")

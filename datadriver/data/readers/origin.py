@@ -1,0 +1,127 @@
+"""What a reader is told and what it must do: `Origin`, `Query` and the `Reader` protocol."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+
+from datadriver.config.fleet import Asset
+from datadriver.config.sections import Long, LongLayout, Source, UseCase
+from datadriver.config.slugs import slug
+from datadriver.data.window import Instant
+from datadriver.errors import ConfigError, nearest
+
+_OURS = frozenset({"date_format", "epoch", "storage_options"})
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A source of a use case, with what the use case says about all of them."""
+
+    name: str
+    source: Source
+    kind: Literal["time", "step"]
+    zone: str
+    root: Path
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that are for the library underneath, such as pandas.read_csv."""
+        return {name: value for name, value in self.source.options.items() if name not in _OURS}
+
+    @property
+    def long(self) -> LongLayout | None:
+        """The two columns of a long table, or None for a wide one."""
+        return self.source.layout.long if isinstance(self.source.layout, Long) else None
+
+    @functools.cached_property
+    def shared(self) -> bool:
+        """Whether every asset gets the same rows, for example the weather."""
+        source = self.source
+        templated = any(_PLACEHOLDER.search(text or "") for text in (source.path, source.table))
+        asked = source.query is not None and ":asset_id" in source.query
+        return not (source.asset or source.function or templated or asked)
+
+    def where(self, asset: Asset) -> str:
+        """Name the asset and the source, as the start of an error message."""
+        return f"{asset.id}, source {self.name}"
+
+
+def origin(usecase: UseCase, name: str, root: Path) -> Origin:
+    """Describe one source of a use case.
+
+    Raises:
+        ConfigError: if there is no such source.
+    """
+    data = usecase.data
+    if name not in data.sources:
+        raise ConfigError(f"data.sources has no {name!r}{nearest(name, data.sources)}")
+    source = data.sources[name]
+    return Origin(name, source, data.index, source.timezone or data.timezone, root)
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which rows and columns of a source are wanted.
+
+    `start` and `end` bound the index column, `[start, end)` in UTC, with a day to spare where the
+    stamps may be naive: a reader may return more rows than that, never fewer.
+    """
+
+    asset: Asset
+    columns: frozenset[str] | None = None
+    text: frozenset[str] = frozenset()
+    start: Instant | None = None
+    end: Instant | None = None
+    tags: frozenset[str] | None = None
+
+
+class Reader(Protocol):
+    """One technology that tables come from."""
+
+    def columns(self, asset: Asset) -> tuple[str, ...]:
+        """Return the names of the columns that the source has for this asset."""
+
+    def read(self, query: Query) -> pd.DataFrame:
+        """Return the rows of the asset in their own order, with those of the wanted columns that exist."""
+
+    def extent(self, asset: Asset) -> tuple[object, object] | None:
+        """Return first and last stamp as stored, where that takes no reading of rows; else None."""
+
+    def state(self, asset: Asset) -> tuple[object, ...]:
+        """Return something cheap and JSON-able that changes when the rows do."""
+
+
+def fill_template(template: str, asset: Asset, origin: Origin) -> str:
+    """Fill `{asset_id}` and attributes into a path or table name.
+
+    An id is filled in as the plant writes it; one that has a path separator (`15/9-F-1 C`) as its slug.
+
+    Raises:
+        ConfigError: if the asset has no such attribute.
+    """
+    values = {**asset.attributes, "asset_id": asset.id}
+
+    def value(match: re.Match[str]) -> str:
+        known = values.get(match[1])
+        if known is None:
+            hint = nearest(match[1], values) if match[1] not in values else ": its value is missing"
+            raise ConfigError(f"{origin.where(asset)}: {template!r} needs the attribute {match[1]!r}{hint}")
+        return path_part(str(known))
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def path_part(text: str) -> str:
+    """Return a text as one part of a path: itself, or its slug where it would be more than one part.
+
+    >>> path_part("P 101"), path_part("15/9-F-1 C")
+    ('P 101', '15-9-F-1-C-525d4a6b')
+    """
+    return slug(text) if "/" in text or "\\" in text or text in {"", ".", ".."} else text
