@@ -1,4 +1,4 @@
-"""`${VAR}` and `${VAR:-default}` in the texts of `usecase.yaml`; `$${` is a literal `${`."""
+"""`${VAR}`, `${VAR:-default}` and `${VAR:?what to do without it}` in `usecase.yaml`; `$${` is a literal `${`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{")
+_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([-?])([^}]*))?\}|\$\{")
 
 Problems = list[tuple[tuple[str | int, ...], str]]
 
@@ -16,6 +16,8 @@ def substitute_variables(tree: Any, variables: Mapping[str, str]) -> tuple[Any, 
 
     >>> substitute_variables({"uri": "${HOST:-localhost}:${PORT}"}, {"PORT": "5000"})
     ({'uri': 'localhost:5000'}, [])
+    >>> substitute_variables("${DATA:?download it from example.org}", {})[1]
+    [((), 'the environment variable DATA is not set: download it from example.org')]
     """
     problems: Problems = []
     return _fill(tree, variables, (), problems), problems
@@ -30,18 +32,17 @@ def _fill(tree: Any, variables: Mapping[str, str], path: tuple[str | int, ...], 
         return tree
 
     def value_of(found: re.Match[str]) -> str:
-        name, default = found[1], found[2]
+        name, kind, text = found[1], found[2], found[3]
         if found[0] == "$${":
             return "${"
         if name is None:
             problems.append((path, "a ${ starts no variable; write ${NAME}, ${NAME:-default}, or $${ for a plain ${"))
             return found[0]
-        if default is not None:
-            return variables.get(name) or default
+        if kind == "-":
+            return variables.get(name) or text
         if name not in variables:
-            problems.append(
-                (path, f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}")
-            )
+            advice = f": {text}" if kind == "?" else f"; set it, or write ${{{name}:-default}}"
+            problems.append((path, f"the environment variable {name} is not set{advice}"))
         return variables.get(name, found[0])
 
     return _VARIABLE.sub(value_of, tree)

@@ -142,7 +142,7 @@ def gap(rng: np.random.Generator, export: Export) -> Planted:
 def late(rng: np.random.Generator, export: Export) -> Planted:
     """The newest half day to three days have not arrived yet."""
     end = export.stamps.max()
-    start = end - rng.uniform(12, 72) * HOUR
+    start = end - min(rng.uniform(12, 72) * HOUR, (end - export.stamps.min()) / 3)
     export.take(np.flatnonzero(export.stamps < start))
     return Planted("late", "", start, end)
 
