@@ -98,7 +98,7 @@ class View:
         if column is not None:
             return self.column(column).notna().to_numpy()
         tags = self.frame.drop(columns=self.index, errors="ignore")
-        return tags.notna().to_numpy().any(axis=1)
+        return np.asarray(tags.notna().to_numpy().any(axis=1))
 
     def span(self, value: str | int, *, of: str) -> int:
         """Return a span such as `2h` or `12` in the unit of the index.

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import great_expectations as gx
     from great_expectations.core.batch_definition import BatchDefinition
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
-    from great_expectations.data_context import EphemeralDataContext
+    from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 
 EXAMPLES = 5
-_RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
+RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES}
 _LOCK = threading.RLock()
 
 
@@ -40,10 +40,14 @@ class Outcome:
 def run(suite: gx.ExpectationSuite, frame: pd.DataFrame) -> tuple[Outcome, ...]:
     """Return the outcome of each expectation, in the order of the suite; ids in the suite are its positions."""
     with quiet():
-        results = _batch_definition().get_batch({"dataframe": frame}).validate(suite, result_format=_RESULT_FORMAT)
+        results = _batch_definition().get_batch({"dataframe": frame}).validate(suite, result_format=RESULT_FORMAT)
     # Expectations that raised come first in the results, so they are put back in order by their ids.
-    found = {str(result.expectation_config.id): _outcome(result) for result in results.results}
+    found = {_id(result): _outcome(result) for result in results.results}
     return tuple(found[str(expectation.id)] for expectation in suite.expectations)
+
+
+def _id(result: ExpectationValidationResult) -> str:
+    return str(result.expectation_config.id) if result.expectation_config else ""
 
 
 def _outcome(result: ExpectationValidationResult) -> Outcome:

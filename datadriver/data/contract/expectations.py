@@ -9,102 +9,15 @@ They work on any pandas batch with a `time` or `step` column; only the read issu
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
-from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.core.suite_parameters import SuiteParameterDict
-from great_expectations.execution_engine import ExecutionEngine, PandasExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation, render_suite_parameter_string
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from great_expectations.expectations.metrics.metric_provider import metric_value
-from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
-from great_expectations.expectations.row_conditions import RowConditionType
-from great_expectations.render import LegacyRendererType, RenderedStringTemplateContent
-from great_expectations.render.renderer.renderer import renderer
-from great_expectations.render.renderer_configuration import RendererConfiguration, RendererValueType
 
-from datadriver.config.values import parse_duration
 from datadriver.data.contract.batch import View
+from datadriver.data.contract.engine import EXAMPLES
 from datadriver.data.contract.measures import Run, as_values, frozen_runs, gaps, interval
+from datadriver.data.contract.sensor_expectation import Amount, Count, Numbers, SensorExpectation, Span, check_span
 from datadriver.data.frame import IssueKind
-
-Span = str | int | SuiteParameterDict
-Amount = float | SuiteParameterDict
-_EXAMPLES = 5
-
-
-class SensorFrameMetric(TableMetricProvider):
-    """The batch itself, with the means to measure it."""
-
-    metric_name = "datadriver.view"
-
-    @metric_value(engine=PandasExecutionEngine)
-    def _pandas(cls, execution_engine: PandasExecutionEngine, metric_domain_kwargs: dict[str, Any], **_: Any) -> View:  # noqa: N805 - the decorator makes it a class method
-        frame, _compute, _accessor = execution_engine.get_compute_domain(
-            domain_kwargs=metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
-        )
-        return View.of(frame)
-
-
-class SensorExpectation(BatchExpectation, ABC):
-    """Base of our expectations: measures the whole frame, and describes itself in Data Docs by `sentence`."""
-
-    row_condition: RowConditionType = None
-    condition_parser: str | None = None
-
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("datadriver.view",)
-    domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
-    sentence: ClassVar[str] = ""
-
-    @abstractmethod
-    def measure(self, view: View) -> dict[str, Any]:
-        """Return `success` and `result` in the form of Great Expectations."""
-
-    def _validate(
-        self,
-        metrics: dict[str, Any],
-        runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 - the signature is Great Expectations'
-        execution_engine: ExecutionEngine | None = None,  # noqa: ARG002
-    ) -> dict[str, Any]:
-        return self.measure(metrics["datadriver.view"])
-
-    @classmethod
-    def _prescriptive_template(cls, renderer_configuration: RendererConfiguration) -> RendererConfiguration:
-        for name in cls.success_keys:
-            renderer_configuration.add_param(name=name, param_type=RendererValueType.STRING)
-        renderer_configuration.template_str = cls.sentence
-        return renderer_configuration
-
-    @classmethod
-    @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
-    @render_suite_parameter_string
-    def _prescriptive_renderer(
-        cls,
-        configuration: ExpectationConfiguration | None = None,
-        result: Any = None,
-        runtime_configuration: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> list[RenderedStringTemplateContent]:
-        configuration = configuration or result.expectation_config
-        defaults = {name: cls.__fields__[name].default for name in cls.success_keys}
-        given = {**defaults, **(configuration.kwargs if configuration is not None else {})}
-        template = {
-            "template": cls.sentence,
-            "params": {name: str(given[name]) for name in cls.success_keys},
-            "styling": (runtime_configuration or {}).get("styling"),
-        }
-        return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
-
-
-def _check_span(value: Any) -> Any:
-    if isinstance(value, str):
-        if parse_duration(value).total_seconds() <= 0:
-            raise ValueError(f"{value!r} is not longer than zero")
-    elif isinstance(value, (int, float)) and (isinstance(value, (bool, float)) or value <= 0):
-        raise ValueError(f"{value!r} is neither a duration such as 1h nor a positive whole number of steps")
-    return value
 
 
 class ExpectColumnValuesToNotBeFrozen(SensorExpectation):
@@ -117,12 +30,18 @@ class ExpectColumnValuesToNotBeFrozen(SensorExpectation):
     column: str
     max_duration: Span
     tolerance: Amount = 0.0
-    except_values: list[float] | SuiteParameterDict = []
+    except_values: Numbers = ()
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_duration", "tolerance", "except_values")
-    sentence: ClassVar[str] = "$column must not hold one value for longer than $max_duration (except $except_values)."
 
-    _spans = pydantic.validator("max_duration", allow_reuse=True)(_check_span)
+    _spans = pydantic.validator("max_duration", allow_reuse=True)(check_span)
+
+    @classmethod
+    def sentence(cls, given: dict[str, Any]) -> str:
+        """Say what is expected."""
+        except_ = f", except at {', '.join(map(str, given['except_values']))}" if given["except_values"] else ""
+        within = f" within {given['tolerance']}" if given["tolerance"] else ""
+        return f"{given['column']} must not hold one value{within} for longer than {given['max_duration']}{except_}."
 
     def measure(self, view: View) -> dict[str, Any]:
         """Find the frozen runs; examples are their first rows."""
@@ -150,7 +69,7 @@ class ExpectColumnValuesToNotBeFrozen(SensorExpectation):
 
 
 def _worst_first(runs: list[Run]) -> list[Run]:
-    return sorted(runs, key=lambda run: -run.span)[:_EXAMPLES]
+    return sorted(runs, key=lambda run: -run.span)[:EXAMPLES]
 
 
 class ExpectColumnGapsToBeAtMost(SensorExpectation):
@@ -163,9 +82,13 @@ class ExpectColumnGapsToBeAtMost(SensorExpectation):
     column: str | None = None
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_gap")
-    sentence: ClassVar[str] = "Gaps in $column must last at most $max_gap (None: in the whole frame)."
 
-    _spans = pydantic.validator("max_gap", allow_reuse=True)(_check_span)
+    _spans = pydantic.validator("max_gap", allow_reuse=True)(check_span)
+
+    @classmethod
+    def sentence(cls, given: dict[str, Any]) -> str:
+        """Say what is expected."""
+        return f"Values of {given['column'] or 'the whole frame'} must be at most {given['max_gap']} apart."
 
     def measure(self, view: View) -> dict[str, Any]:
         """Find the gaps; examples are their lengths and the rows in which they begin."""
@@ -175,12 +98,12 @@ class ExpectColumnGapsToBeAtMost(SensorExpectation):
         found = gaps(view.at, present)
         wide = sorted((gap for gap in found if gap.span > limit), key=lambda gap: -gap.span)
         longest = max((gap.span for gap in found), default=0)
-        rows = view.at.searchsorted([gap.start for gap in wide[:_EXAMPLES]])
+        rows = view.at.searchsorted([gap.start for gap in wide[:EXAMPLES]])
         result = {
             "observed_value": view.show(longest),
             "element_count": int(present.sum()),
             "unexpected_count": len(wide),
-            "partial_unexpected_list": [view.show(gap.span) for gap in wide[:_EXAMPLES]],
+            "partial_unexpected_list": [view.show(gap.span) for gap in wide[:EXAMPLES]],
             "partial_unexpected_index_list": [view.frame.index[row] for row in rows],
         }
         return {"success": not wide, "result": result}
@@ -196,9 +119,13 @@ class ExpectDataToBeFresh(SensorExpectation):
     column: str | None = None
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_age")
-    sentence: ClassVar[str] = "The last value of $column must be at most $max_age old (None: of the whole frame)."
 
-    _spans = pydantic.validator("max_age", allow_reuse=True)(_check_span)
+    _spans = pydantic.validator("max_age", allow_reuse=True)(check_span)
+
+    @classmethod
+    def sentence(cls, given: dict[str, Any]) -> str:
+        """Say what is expected."""
+        return f"The last value of {given['column'] or 'the whole frame'} must be at most {given['max_age']} old."
 
     def measure(self, view: View) -> dict[str, Any]:
         """Compare the age of the last value; the example is its row."""
@@ -229,9 +156,15 @@ class ExpectSamplingRateToBeBetween(SensorExpectation):
     column: str | None = None
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "min_interval", "max_interval")
-    sentence: ClassVar[str] = "$column must be sampled every $min_interval to $max_interval (None: the whole frame)."
 
-    _spans = pydantic.validator("min_interval", "max_interval", allow_reuse=True)(_check_span)
+    _spans = pydantic.validator("min_interval", "max_interval", allow_reuse=True)(check_span)
+
+    @classmethod
+    def sentence(cls, given: dict[str, Any]) -> str:
+        """Say what is expected."""
+        low, high = given["min_interval"], given["max_interval"]
+        wanted = " and ".join(([f"at least {low}"] if low else []) + ([f"at most {high}"] if high else []))
+        return f"Values of {given['column'] or 'the whole frame'} must be {wanted or 'any distance'} apart (median)."
 
     def measure(self, view: View) -> dict[str, Any]:
         """Compare the median distance."""
@@ -253,19 +186,26 @@ class ExpectReadIssuesToBeAtMost(SensorExpectation):
     """
 
     kind: IssueKind
-    max_count: int | SuiteParameterDict | None = None
+    max_count: Count | None = None
     max_share: Amount | None = None
     source: str | None = None
     tag: str | None = None
 
     success_keys: ClassVar[tuple[str, ...]] = ("kind", "max_count", "max_share", "source", "tag")
-    sentence: ClassVar[str] = "Reading may run into `$kind` $max_count times, in $max_share of the rows, at most."
 
     @pydantic.root_validator(skip_on_failure=True)
     def _one_limit(cls, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N805 - pydantic makes it a class method
         if values.get("max_count") is None and values.get("max_share") is None:
             raise ValueError("give max_count, max_share or both")
         return values
+
+    @classmethod
+    def sentence(cls, given: dict[str, Any]) -> str:
+        """Say what is expected."""
+        where = ".".join(given[key] for key in ("source", "tag") if given[key])
+        limits = [] if given["max_count"] is None else [f"{given['max_count']} times"]
+        limits += [] if given["max_share"] is None else [f"in a share of {given['max_share']} of the rows"]
+        return f"Reading{f' {where}' if where else ''} may meet {given['kind']} at most {' and '.join(limits)}."
 
     def measure(self, view: View) -> dict[str, Any]:
         """Count the issues; examples are what reading kept of them."""
@@ -284,10 +224,11 @@ class ExpectReadIssuesToBeAtMost(SensorExpectation):
             "element_count": rows,
             "unexpected_count": count,
             "unexpected_percent": 100 * share,
-            "examples": [example for issue in issues for example in issue.examples][:_EXAMPLES],
+            "examples": [example for issue in issues for example in issue.examples][:EXAMPLES],
         }
-        few = (self.max_count is None or count <= self.max_count) and (self.max_share is None or share <= self.max_share)
-        return {"success": few, "result": result}
+        few = self.max_count is None or count <= self.max_count
+        small = self.max_share is None or share <= self.max_share
+        return {"success": few and small, "result": result}
 
 
 def _share(count: int, rows: int) -> float:

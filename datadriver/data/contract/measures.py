@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +111,7 @@ def gaps(at: Instants, present: Flags) -> list[Gap]:
     if not len(at):
         return []
     points = np.concatenate((at[:1], at[present], at[-1:]))
-    return [Gap(int(start), int(end)) for start, end in zip(points[:-1], points[1:], strict=True) if end > start]
+    return [Gap(int(start), int(end)) for start, end in pairwise(points) if end > start]
 
 
 def longest_gap(at: Instants, present: Flags) -> Gap | None:

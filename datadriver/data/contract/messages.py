@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from datadriver.data.contract.engine import Outcome
+from datadriver.data.contract.wording import bounds, clock, figure, plural, share, span
 from datadriver.data.frame import SensorFrame
 from datadriver.errors import nearest
 
@@ -47,7 +46,7 @@ def describe(item: Mapping[str, Any], outcome: Outcome, sensor: SensorFrame, exa
         text = _counted(kind, kwargs, result, unit)
     else:
         text = _other(kind, kwargs, outcome)
-    return f"{subject}: {text}{_such_as(kind, examples, unit)}"
+    return f"{subject}: {text}{_such_as(kind, examples)}"
 
 
 def column_of(kwargs: Kwargs) -> str | None:
@@ -65,50 +64,6 @@ def _unit(kwargs: Kwargs, sensor: SensorFrame) -> str:
     return f" {unit}" if unit else ""
 
 
-def figure(value: Any) -> str:
-    """Write a value for people: six significant digits, thousands separated, text as it is.
-
-    >>> figure(61.20000001), figure(1440), figure(None)
-    ('61.2', '1,440', 'null')
-    """
-    if value is None:
-        return "null"
-    if isinstance(value, (bool, np.bool_, str)):
-        return str(value)
-    if isinstance(value, (int, np.integer)):
-        return f"{value:,}"
-    if isinstance(value, (float, np.floating)):
-        return f"{value:,.0f}" if abs(value) >= 1e6 and np.isfinite(value) else f"{value:,.6g}"
-    if isinstance(value, (list, tuple, set)):
-        return "(" + ", ".join(figure(item) for item in value) + ")"
-    return str(value)
-
-
-def share(count: int, total: int) -> str:
-    """Write a part of a whole, never rounding something to nothing or to all.
-
-    >>> share(312, 1440), share(1, 10**6), share(0, 7)
-    ('21.7%', '<0.1%', '0.0%')
-    """
-    percent = 100 * count / total if total else 0.0
-    if 0 < percent < 0.1:
-        return "<0.1%"
-    return ">99.9%" if 99.9 < percent < 100 else f"{percent:.1f}%"
-
-
-def bounds(kwargs: Kwargs, unit: str) -> str:
-    """Write the range that an expectation allows, with round brackets where a bound itself is not allowed."""
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    left, right = "(" if kwargs.get("strict_min") else "[", ")" if kwargs.get("strict_max") else "]"
-    if low is None and high is None:
-        return "any range"
-    if high is None:
-        return f"{'above' if left == '(' else 'at least'} {figure(low)}{unit}"
-    if low is None:
-        return f"{'below' if right == ')' else 'at most'} {figure(high)}{unit}"
-    return f"{left}{figure(low)}, {figure(high)}{right}{unit}"
-
-
 def _outside(kwargs: Kwargs, unit: str) -> str:
     allowed = bounds(kwargs, unit)
     return f"outside {allowed}" if allowed[0] in "([" else f"not {allowed}"
@@ -120,6 +75,10 @@ def _set_text(kwargs: Kwargs, name: str = "value_set") -> str:
     return "{" + shown + (", ..." if len(values) > 8 else "") + "}"
 
 
+def _than(kwargs: Kwargs, wanted: str, opposite: str) -> str:
+    return f"not {wanted}" if kwargs.get("strictly") else opposite
+
+
 _COUNTED: Mapping[str, Callable[[Kwargs, str], str]] = {
     "expect_column_values_to_be_between": _outside,
     "expect_column_values_to_not_be_null": lambda _k, _u: "null",
@@ -127,8 +86,8 @@ _COUNTED: Mapping[str, Callable[[Kwargs, str], str]] = {
     "expect_column_values_to_be_in_set": lambda k, _u: f"not in {_set_text(k)}",
     "expect_column_values_to_not_be_in_set": lambda k, _u: f"in {_set_text(k)}",
     "expect_column_values_to_be_unique": lambda _k, _u: "not unique",
-    "expect_column_values_to_be_increasing": lambda _k, _u: "not greater than the value before",
-    "expect_column_values_to_be_decreasing": lambda _k, _u: "not less than the value before",
+    "expect_column_values_to_be_increasing": lambda k, _u: f"{_than(k, 'greater', 'less')} than the value before",
+    "expect_column_values_to_be_decreasing": lambda k, _u: f"{_than(k, 'less', 'greater')} than the value before",
     "expect_column_value_z_scores_to_be_less_than": lambda k, _u: f"with a z-score above {figure(k['threshold'])}",
     "expect_column_values_to_not_be_outliers": lambda _k, _u: "outliers",
     "expect_column_values_to_match_regex": lambda k, _u: f"not like {k.get('regex')!r}",
@@ -211,25 +170,25 @@ def _bounded(value: Any) -> str:
 def _frozen(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
     limit, total = kwargs["max_duration"], result["element_count"]
     if not result["unexpected_count"]:
-        return f"none of {total:,} values held for longer than {_span(limit)}"
+        return f"none of {total:,} values held for longer than {span(limit)}"
     found = result["unexpected_count"]
     return (
-        f"frozen for up to {result['observed_value']}, {_span(limit)} allowed: "
-        f"{found:,} of {total:,} values ({share(found, total)}) in {_plural(result['runs'], 'run')}"
+        f"frozen for up to {result['observed_value']}, {span(limit)} allowed: "
+        f"{found:,} of {total:,} values ({share(found, total)}) in {plural(result['runs'], 'run')}"
     )
 
 
 def _gaps(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
-    limit, found = _span(kwargs["max_gap"]), result.get("unexpected_count")
+    limit, found = span(kwargs["max_gap"]), result.get("unexpected_count")
     if not result["element_count"]:
         return "there are no values at all"
     if not found:
         return f"the longest gap is {result['observed_value']}, {limit} allowed"
-    return f"{_plural(found, 'gap')} longer than {limit}, the longest {result['observed_value']}"
+    return f"{plural(found, 'gap')} longer than {limit}, the longest {result['observed_value']}"
 
 
 def _fresh(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
-    limit = _span(kwargs["max_age"])
+    limit = span(kwargs["max_age"])
     if not result["element_count"]:
         return f"there are no values at all, the last may be {limit} old"
     return f"the last value is {result['observed_value']} old, {limit} allowed"
@@ -237,9 +196,7 @@ def _fresh(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
 
 def _rate(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
     low, high = kwargs.get("min_interval"), kwargs.get("max_interval")
-    wanted = " and ".join(
-        text for text in (low and f"at least {_span(low)}", high and f"at most {_span(high)}") if text
-    )
+    wanted = " and ".join(text for text in (low and f"at least {span(low)}", high and f"at most {span(high)}") if text)
     if not result["element_count"]:
         return f"fewer than two values, their distance should be {wanted or 'any'}"
     return f"values are {result['observed_value']} apart (median), expected {wanted or 'any distance'}"
@@ -253,7 +210,7 @@ def _read_issues(kwargs: Kwargs, result: Mapping[str, Any]) -> str:
     where = ".".join(kwargs[key] for key in ("source", "tag") if kwargs.get(key))
     found, percent = result["unexpected_count"], result["unexpected_percent"]
     met = f"reading met {found:,} {_ISSUES[kwargs['kind']]}{' in ' + where if where else ''}"
-    most = f", {percent:.3g}% of the rows of the source or tag that has most" if found else ""
+    most = f", in up to {percent:.3g}% of a source's rows" if found else ""
     return f"{met}{most}; allowed: {' and '.join(filter(None, limits))}"
 
 
@@ -282,20 +239,12 @@ _OURS: Mapping[str, Callable[[Kwargs, Mapping[str, Any]], str]] = {
 }
 
 
-def _span(value: Any) -> str:
-    return _plural(value, "step") if isinstance(value, int) else str(value)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def _such_as(kind: str, examples: Examples, unit: str) -> str:
+def _such_as(kind: str, examples: Examples) -> str:
     """Quote the first example, or just its place if it has no value worth a quote."""
     if not examples:
         return ""
     value, at = examples[0]
-    place = "" if at is None else f"step {at}" if isinstance(at, int) else _clock(at)
+    place = "" if at is None else f"step {at}" if isinstance(at, int) else clock(at)
     if kind in _OURS or value is None:
         place = place and f"{_PLACE.get(kind, ', the first at')} {place}"
         return place if kind in _PLACE or value is None else f", e.g. {figure(value)}"
@@ -307,10 +256,3 @@ _PLACE = {
     "expect_column_gaps_to_be_at_most": ", from",
     "expect_data_to_be_fresh": ": it is of",
 }
-
-
-def _clock(iso: str) -> str:
-    """Shorten an ISO time in UTC to what people read: `2024-03-01 10:20 UTC`."""
-    day, _, rest = iso.partition("T")
-    hours = rest.removesuffix("+00:00")
-    return f"{day} {hours.removesuffix(':00') if hours.count(':') == 2 else hours} UTC"

@@ -44,6 +44,14 @@ class Suite:
         Raises:
             ConfigError: if Great Expectations refuses an expectation; lists all of them.
         """
+        return _suite(self)
+
+    def build(self) -> list[Any]:
+        """Return the expectations as new objects of Great Expectations, for a suite of one's own.
+
+        Raises:
+            ConfigError: if Great Expectations refuses an expectation; lists all of them.
+        """
         return _build(self)
 
 
@@ -89,22 +97,11 @@ def fill(value: Any, parameters: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _build(suite: Suite) -> gx.ExpectationSuite:
+def _suite(suite: Suite) -> gx.ExpectationSuite:
     with quiet():
         import great_expectations as gx  # noqa: PLC0415 - takes seconds, and only a judged frame needs it
 
-        from datadriver.data.contract import expectations as _registers_ours  # noqa: F401, PLC0415
-
-        built: list[Any] = []
-        problems: list[str] = []
-        for position, item in enumerate(suite.expectations):
-            try:
-                built.append(_expectation(item))
-            except Exception as error:  # noqa: BLE001 - whatever it raises, the expectation is wrong
-                problems += [f"{suite.label}: expectations[{position}] {item['type']}: {text}" for text in _texts(item, error)]
-        if problems:
-            raise ConfigError(problems)
-        made = gx.ExpectationSuite(name=suite.name, expectations=built)
+        made = gx.ExpectationSuite(name=suite.name, expectations=_build(suite))
     if len(made.expectations) != len(suite.expectations):  # it leaves out what it does not know, without a word
         raise ConfigError(
             f"{suite.label}: Great Expectations took {len(made.expectations)} of {len(suite.expectations)} expectations"
@@ -112,6 +109,23 @@ def _build(suite: Suite) -> gx.ExpectationSuite:
     for position, expectation in enumerate(made.expectations):
         expectation.id = str(position)  # only now: the constructor refuses expectations that have one
     return made
+
+
+def _build(suite: Suite) -> list[Any]:
+    built: list[Any] = []
+    problems: list[str] = []
+    with quiet():
+        from datadriver.data.contract import expectations as _registers_ours  # noqa: F401, PLC0415
+
+        for position, item in enumerate(suite.expectations):
+            try:
+                built.append(_expectation(item))
+            except Exception as error:  # whatever it raises, the expectation is wrong
+                where = f"{suite.label}: expectations[{position}] {item['type']}"
+                problems += [f"{where}: {text}" for text in _texts(item, error)]
+    if problems:
+        raise ConfigError(problems)
+    return built
 
 
 def _expectation(item: Mapping[str, Any]) -> Any:

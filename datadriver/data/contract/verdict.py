@@ -76,9 +76,7 @@ class Verdict:
         return f"{acted[0].message}{more}" if acted else ""
 
 
-def judge(
-    sensor: SensorFrame, contract: Contract, stage: Stage, root: Path, *, now: Instant | None = None
-) -> Verdict:
+def judge(sensor: SensorFrame, contract: Contract, stage: Stage, root: Path, *, now: Instant | None = None) -> Verdict:
     """Return the contract's verdict on a sensor frame; `pass` where the contract names no suite.
 
     Args:
