@@ -33,7 +33,7 @@ def load_reference(reference: str, root: Path) -> Callable[..., Any]:
         UseCaseError: if the module raises while it is imported, with file and line.
     """
     module_name, _, name = reference.partition(":")
-    _prefer(root, module_name)
+    prefer(root, module_name)
     module = sys.modules.get(module_name) or _import(module_name, reference, root)
     function: Callable[..., Any] | None = getattr(module, name, None)
     if function is None:
@@ -109,7 +109,7 @@ def code_digest(root: Path, name: str) -> str:
     return digest.hexdigest()
 
 
-def _prefer(root: Path, module_name: str) -> None:
+def prefer(root: Path, module_name: str) -> None:
     """Put this use case's `src` first, and forget modules of the same package that came from elsewhere."""
     source = str((root / "src").absolute())
     if not sys.path or sys.path[0] != source:
