@@ -1,0 +1,1 @@
+"""Where results stay: the ledger, MLflow runs and registry, model files, releases."""

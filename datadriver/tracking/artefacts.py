@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from datadriver.config.code import prefer
 from datadriver.config.sections import UseCase
 from datadriver.errors import UnavailableError, UntrustedModelError, UseCaseError
 from datadriver.tracking.canonical import canonical
@@ -24,12 +25,10 @@ def dump(estimator: Any) -> bytes:
     Raises:
         UseCaseError: the estimator holds something that cannot be stored or read back.
     """
-    import skops.io
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # skops looks numpy's functions up in every module
-            archive = skops.io.dumps(estimator)
+            archive = _skops().dumps(estimator)
     except Exception as error:  # user classes raise what they like from __getstate__
         raise UseCaseError(
             f"the fitted {type(estimator).__name__} cannot be stored: {error}. Estimators may hold numbers, text, "
@@ -47,9 +46,7 @@ def dump(estimator: Any) -> bytes:
 
 def untrusted_by_skops(archive: bytes) -> tuple[str, ...]:
     """Full names of the types in an archive that skops itself does not vouch for."""
-    import skops.io
-
-    return tuple(skops.io.get_untrusted_types(data=archive))
+    return tuple(_skops().get_untrusted_types(data=archive))
 
 
 def unknown_types(archive: bytes, *, package: str, trusted: Collection[str] = ()) -> tuple[str, ...]:
@@ -75,8 +72,6 @@ def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection
         UntrustedModelError: other bytes than were recorded, or a type that nobody vouched for.
         UnavailableError: the file cannot be read.
     """
-    import skops.io
-
     where, archive = ("the model", source) if isinstance(source, bytes) else (str(source), _read(source))
     found = hashlib.sha256(archive).hexdigest()
     if found != sha256:
@@ -88,7 +83,7 @@ def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection
         unknown = unknown_types(archive, package=package, trusted=trusted)
         if unknown:
             raise UntrustedModelError(f"{where}: {explain(unknown)}")
-        return skops.io.loads(archive, trusted=list(untrusted_by_skops(archive)))
+        return _skops().loads(archive, trusted=list(untrusted_by_skops(archive)))
     except (ImportError, AttributeError) as error:
         raise UntrustedModelError(
             f"{where}: the model was made by code that is not there any more ({error}). Restore that code or the "
@@ -107,6 +102,7 @@ def explain(unknown: Collection[str]) -> str:
 
 def load_version(version: Version, usecase: UseCase, root: Path) -> Any:
     """Load the estimator of a recorded version; MLflow is imported only where the artefacts are remote."""
+    prefer(root, usecase.name)
     return load(
         _local_directory(version, usecase, root) / ARCHIVE,
         sha256=version.sha256,
@@ -118,9 +114,16 @@ def load_version(version: Version, usecase: UseCase, root: Path) -> Any:
 def _local_directory(version: Version, usecase: UseCase, root: Path) -> Path:
     if "://" not in version.path and not version.path.startswith(("mlflow-artifacts:", "dbfs:")):
         return root / version.path
-    from datadriver.tracking.mlflow_store import download
+    from datadriver.tracking.mlflow_store import download  # noqa: PLC0415 - importing MLflow takes 2 s
 
     return download(version.path, usecase.tracking, root)
+
+
+def _skops() -> Any:
+    """The module `skops.io`; with it comes scikit-learn, which only those who dump or load should wait for."""
+    import skops.io  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return skops.io
 
 
 def _read(path: Path) -> bytes:

@@ -19,7 +19,6 @@ BUSY_SECONDS = 20
 """How long a writer waits for another one, unless the URI says `?timeout=`."""
 
 _LOCK = 0x64617461
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _REVISION_TABLE = sa.table("ledger_revision", sa.column("version_num", sa.Text))
 
 
@@ -78,28 +77,12 @@ def migrate(engine: sa.Engine) -> None:
         found = _revision(connection)
     if found == REVISION:
         return
+    from datadriver.tracking.migrations import upgrade  # noqa: PLC0415 - Alembic is needed once in a ledger's life
+
     with engine.execution_options(write=True).begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        _upgrade(connection)
-
-
-def _upgrade(connection: sa.Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise ConfigError(
-            f"ledger.uri: the ledger's tables are at revision {_revision(connection)!r}, which this datadriver "
-            f"(revision {REVISION!r}) does not know; use the newer datadriver that wrote them"
-        ) from error
+        upgrade(connection, found=found)
 
 
 def _revision(connection: sa.Connection) -> str | None:

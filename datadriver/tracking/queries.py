@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -22,12 +23,51 @@ from datadriver.tracking.records import (
 )
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What the newest release says of an instance; `version` is None if it left the instance without a champion."""
+
+    version: int | None
+    release: int
+    at: str
+
+
 def champions(ledger: Ledger) -> Mapping[Key, Version]:
     """Champion version of every instance that has one."""
     view, table = schema.champions.c, schema.versions.c
     same = sa.and_(view.unit == table.unit, view.model == table.model, view.version == table.version)
     rows = _rows(ledger, sa.select(schema.versions).join(schema.champions, same))
     return {version.key: version for version in map(_version, rows)}
+
+
+def standings(ledger: Ledger) -> dict[Key, Standing]:
+    """What the newest release says of every instance that was ever released."""
+    view, header = schema.champions.c, schema.releases.c
+    statement = sa.select(view.unit, view.model, view.version, view.release, header.at).join(
+        schema.releases, header.id == view.release
+    )
+    return {
+        Key(row["unit"], row["model"]): Standing(row["version"], row["release"], row["at"])
+        for row in _rows(ledger, statement)
+    }
+
+
+def promotions(ledger: Ledger) -> dict[Key, list[Standing]]:
+    """Promotions of every instance, oldest first, without those that were rolled back: the last is the champion's."""
+    header, item = schema.releases.c, schema.release_items.c
+    statement = (
+        sa.select(item.unit, item.model, item.version, item.release, header.at, header.action)
+        .join(schema.releases, header.id == item.release)
+        .order_by(header.id)
+    )
+    found: dict[Key, list[Standing]] = {}
+    for row in _rows(ledger, statement):
+        past = found.setdefault(Key(row["unit"], row["model"]), [])
+        if row["action"] == "promote":
+            past.append(Standing(row["version"], row["release"], row["at"]))
+        elif past:
+            past.pop()
+    return found
 
 
 def latest_versions(ledger: Ledger) -> Mapping[Key, Version]:

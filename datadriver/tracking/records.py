@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 Json = Mapping[str, Any]
@@ -191,20 +191,24 @@ def instant_order(text: str | None) -> tuple[float, str]:
 
 def plain(value: Any) -> Any:
     """What JSON can say of a value: dataclasses as objects, numpy numbers as numbers, NaN and infinity as null."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if is_dataclass(value) and not isinstance(value, type):
-        return plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    if isinstance(value, (datetime, date)):
-        if value != value:  # noqa: PLR0124  # pandas' NaT
-            return None
-        return instant_text(value) if isinstance(value, datetime) else value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
     if hasattr(value, "tolist"):  # numpy scalars and arrays, without importing numpy
         return plain(value.tolist())
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> str | bool | int | float | None:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if value != value:  # noqa: PLR0124 - NaN and pandas' NaT
+        return None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return instant_text(value)
     return str(value)

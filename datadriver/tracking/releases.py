@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from datadriver.config.fleet import Instance
+from datadriver.errors import ConfigError, nearest
+from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.mlflow_runs import Tracker
-from datadriver.tracking.records import Key, Release
+from datadriver.tracking.names import registered_name
+from datadriver.tracking.queries import Standing
+from datadriver.tracking.records import Key, Release, ReleaseItem, Version
+
+if TYPE_CHECKING:
+    from datadriver.tracking.mlflow_runs import Tracker
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,32 @@ def diff(
     force: bool = False,
     manual: bool = True,
 ) -> tuple[Candidate, ...]:
-    """What `promote` would change, one candidate per instance; `manual=False` holds back `approval: manual`."""
-    raise NotImplementedError
+    """What `promote` would change, one candidate per instance; `manual=False` holds back `approval: manual`.
+
+    Raises:
+        ConfigError: `version` does not exist for one of the instances.
+    """
+    standings = queries.standings(ledger)
+    latest = queries.latest_versions(ledger) if version is None else _numbered(ledger, instances, version)
+    forced = force or version is not None
+    candidates = []
+    for instance in instances:
+        key = Key(instance.unit.key, instance.model)
+        standing, challenger = standings.get(key), latest.get(key)
+        promotes, reason = _gate(instance, standing, challenger, forced=forced, manual=manual)
+        candidates.append(
+            Candidate(
+                key,
+                standing.version if standing else None,
+                challenger.version if challenger else None,
+                promotes,
+                reason,
+            )
+        )
+    return tuple(candidates)
 
 
-def promote(
+def promote(  # noqa: PLR0913 - the options of one command
     ledger: Ledger,
     tracker: Tracker | None,
     instances: Collection[Instance],
@@ -57,13 +85,37 @@ def promote(
 ) -> tuple[Release | None, tuple[Candidate, ...]]:
     """Make the challengers that pass the gate champions: ledger first, then MLflow aliases.
 
-    `manual=False` is for `train` and `run`, which never promote models with `approval: manual`; `force` ignores the
-    gate's decision; `version` names one instead of the newest. No release is made where nothing changes.
+    Args:
+        ledger: Decides who is champion.
+        tracker: Mirrors it; None leaves the aliases for `reconcile`.
+        instances: Whom it is about.
+        by: Who answers for it.
+        reason: Why, for the record; default: how many challengers passed the gate.
+        version: This version rather than the newest, whatever the gate says.
+        force: The newest version, whatever the gate says.
+        manual: False for `train` and `run`, which never promote models with `approval: manual`.
+        batch: The batch that it is part of.
+
+    Returns:
+        The release, None if nothing changes, and a candidate for every instance.
+
+    Raises:
+        ConfigError: `version` does not exist for one of the instances.
+        UnavailableError: the tracking store is down; the release itself stands, and `reconcile` sets the aliases.
     """
-    raise NotImplementedError
+    candidates = diff(ledger, instances, version=version, force=force, manual=manual)
+    items = [
+        ReleaseItem(one.key.unit, one.key.model, one.challenger, one.champion) for one in candidates if one.promotes
+    ]
+    if not items:
+        return None, candidates
+    default = "forced" if force or version is not None else f"{len(items)} challengers passed the gate"
+    release = ledger.record_release(items, action="promote", by=by, reason=reason or default, batch=batch)
+    _mirror(tracker, release)
+    return release, candidates
 
 
-def rollback(
+def rollback(  # noqa: PLR0913 - the options of one command
     ledger: Ledger,
     tracker: Tracker | None,
     *,
@@ -72,19 +124,133 @@ def rollback(
     instances: Collection[Key] | None = None,
     release: int | None = None,
 ) -> Release:
-    """Give chosen instances, or all of one release, the champion that they had before.
+    """Give chosen instances, or all of one release (default: the newest), the champion that they had before.
+
+    Rolled back twice, an instance goes two champions back. Undoing the release that made an instance's first champion
+    leaves it without one; of instances named one by one that is refused.
 
     Raises:
-        ConfigError: an instance has no earlier champion, or a later release changed it since.
+        ConfigError: an instance has no earlier champion, there is no such release, or a later one changed it since.
     """
-    raise NotImplementedError
+    promotions = queries.promotions(ledger)
+    if instances is not None:
+        items = [_step_back(key, promotions.get(key, ())) for key in instances]
+    else:
+        items = _undo(queries.releases(ledger), release, promotions)
+    if not items:
+        raise ConfigError("rollback: no instance was chosen")
+    made = ledger.record_release(items, action="rollback", by=by, reason=reason)
+    _mirror(tracker, made)
+    return made
+
+
+def history(ledger: Ledger, *, limit: int | None = None) -> tuple[Release, ...]:
+    """Releases with their items, newest first."""
+    return queries.releases(ledger, limit=limit)
 
 
 def drift(ledger: Ledger, tracker: Tracker, instances: Collection[Key]) -> tuple[Drift, ...]:
     """Instances whose alias in MLflow differs from the ledger."""
-    raise NotImplementedError
+    standings, aliases = queries.standings(ledger), tracker.champions()
+    found = []
+    for key in instances:
+        ours = standings[key].version if key in standings else None
+        theirs = aliases.get(registered_name(tracker.usecase.name, key))
+        if ours != theirs:
+            found.append(Drift(key, ours, theirs))
+    return tuple(found)
 
 
 def reconcile(ledger: Ledger, tracker: Tracker, instances: Collection[Key]) -> tuple[Drift, ...]:
     """Set the aliases to what the ledger says; returns what was repaired."""
-    raise NotImplementedError
+    found = drift(ledger, tracker, instances)
+    tracker.set_champions({one.key: one.ledger for one in found})
+    return found
+
+
+def _gate(
+    instance: Instance, standing: Standing | None, challenger: Version | None, *, forced: bool, manual: bool
+) -> tuple[bool, str]:
+    """Whether a challenger becomes champion, and why or why not."""
+    if challenger is None:
+        return False, "nothing was trained yet"
+    if standing is not None and standing.version == challenger.version:
+        return False, f"version {challenger.version} is champion already"
+    reason = str(challenger.decision.get("reason", ""))
+    if forced:
+        return True, f"forced; {reason}" if reason else "forced"
+    objection = _objection(instance, standing, challenger, manual=manual)
+    return objection is None, objection or reason
+
+
+def _objection(instance: Instance, standing: Standing | None, challenger: Version, *, manual: bool) -> str | None:
+    reason = str(challenger.decision.get("reason", ""))
+    if standing is not None and standing.at > challenger.created_at:
+        return (
+            f"version {challenger.version} was judged before release {standing.release} changed the champion; "
+            "train again, or promote it by number"
+        )
+    if challenger.decision.get("better") is not True:
+        return reason or "the gate did not decide for it"
+    if not manual and instance.spec.promote.approval == "manual":
+        return f"waits for approval (datadriver promote); {reason}"
+    return None
+
+
+def _numbered(ledger: Ledger, instances: Iterable[Instance], number: int) -> dict[Key, Version]:
+    found, problems = {}, []
+    for instance in instances:
+        key = Key(instance.unit.key, instance.model)
+        known = {version.version: version for version in queries.versions(ledger, key)}
+        if number in known:
+            found[key] = known[number]
+        else:
+            problems.append(f"{key} has no version {number}{nearest(str(number), map(str, known))}")
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _step_back(key: Key, past: Sequence[Standing]) -> ReleaseItem:
+    if len(past) < 2:
+        why = f"version {past[0].version} is its first" if past else "it has none"
+        raise ConfigError(f"{key}: there is no earlier champion to go back to; {why}")
+    return ReleaseItem(key.unit, key.model, past[-2].version, past[-1].version)
+
+
+def _undo(
+    releases: Sequence[Release], number: int | None, promotions: Mapping[Key, Sequence[Standing]]
+) -> list[ReleaseItem]:
+    """The items that give every instance of a promotion what it had before."""
+    target = _chosen(releases, number, promotions)
+    changed = [item.key for item in target.items if not _stands(item.key, target, promotions)]
+    if changed:
+        others = f" and {len(changed) - 1} others" if len(changed) > 1 else ""
+        raise ConfigError(
+            f"release {target.id} cannot be rolled back whole: {changed[0]}{others} changed since; name the instances"
+        )
+    return [ReleaseItem(item.unit, item.model, item.previous, item.version) for item in target.items]
+
+
+def _chosen(releases: Sequence[Release], number: int | None, promotions: Mapping[Key, Sequence[Standing]]) -> Release:
+    """The promotion with that number; without one, the newest that still stands somewhere."""
+    made = [one for one in releases if one.action == "promote"]
+    if number is None:
+        standing = (one for one in made if any(_stands(item.key, one, promotions) for item in one.items))
+        found = next(standing, None)
+    else:
+        found = next((one for one in made if one.id == number), None)
+    if found is None:
+        known = nearest(str(number), (str(one.id) for one in made))
+        raise ConfigError(f"there is no promotion {number}{known}" if number else "there is no release to roll back")
+    return found
+
+
+def _stands(key: Key, release: Release, promotions: Mapping[Key, Sequence[Standing]]) -> bool:
+    past = promotions.get(key, ())
+    return bool(past) and past[-1].release == release.id
+
+
+def _mirror(tracker: Tracker | None, release: Release) -> None:
+    if tracker is not None:
+        tracker.set_champions({item.key: item.version for item in release.items})
