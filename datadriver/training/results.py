@@ -56,6 +56,11 @@ class Incumbent:
     seen: Seen
     role: str = "model"
 
+    @property
+    def method(self) -> Method:
+        """How it is asked for a score; stored estimators answer `predict` unless they know probabilities."""
+        return "predict_proba" if hasattr(self.estimator, "predict_proba") else "predict"
+
 
 @dataclass(frozen=True)
 class Decision:

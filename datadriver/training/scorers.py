@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from datadriver.errors import UseCaseError
-
 
 class AnomalyScorer(BaseEstimator):
     """An anomaly detector whose `predict` is its score, higher meaning more anomalous.
@@ -63,19 +61,3 @@ class DecisionScorer(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
-
-
-def require(estimator: Any, *methods: str, where: str, hint: str = "") -> None:
-    """Check that an estimator has `fit` and one of `methods`.
-
-    Raises:
-        UseCaseError: naming the type and what it lacks.
-    """
-    kind = estimator if isinstance(estimator, type) else type(estimator)
-    if isinstance(estimator, type):
-        raise UseCaseError(f"{where} returned the class {kind.__name__}; return an instance of it: {kind.__name__}()")
-    if not hasattr(estimator, "fit") or not any(hasattr(estimator, method) for method in methods):
-        raise UseCaseError(
-            f"{where} returned {kind.__name__}, which has not `fit` and one of {', '.join(methods)}; "
-            f"return an unfitted scikit-learn estimator{hint}"
-        )

@@ -87,9 +87,7 @@ def unseen(table: Table, seen: Seen) -> np.ndarray:
     return fair
 
 
-def _by_time(
-    table: Table, evaluate: Evaluate, embargo: timedelta | int, horizon: timedelta | int, where: str
-) -> Split:
+def _by_time(table: Table, evaluate: Evaluate, embargo: timedelta | int, horizon: timedelta | int, where: str) -> Split:
     instants = table.instants
     cut = _cut(instants.sort_values(), evaluate, where)
     holdout = np.asarray(instants >= cut)

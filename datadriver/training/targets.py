@@ -24,8 +24,8 @@ NO_EVENT = -1
 class Labels:
     """The target of one asset on the index of its sensor frame.
 
-    `values` is float64, NaN where the label is unknown. `events` numbers the event that makes a row
-    positive, `NO_EVENT` elsewhere.
+    `values` is float64, NaN where the label is unknown. `events` numbers what makes a row positive: the event that
+    follows, or with a column the row itself; `NO_EVENT` elsewhere.
     """
 
     values: pd.Series
@@ -59,8 +59,7 @@ def number_labels(sensor: SensorFrame, instance: Instance) -> Labels:
     values = _column(sensor, instance)
     if not pd.api.types.is_numeric_dtype(values.dtype):
         raise ConfigError(
-            f"models.{instance.model}.target.column: {values.name!r} is text; "
-            f"{instance.spec.problem} needs a number"
+            f"models.{instance.model}.target.column: {values.name!r} is text; {instance.spec.problem} needs a number"
         )
     values = values.astype("float64").replace([np.inf, -np.inf], np.nan)
     return Labels(values, np.full(len(values), NO_EVENT))
@@ -89,7 +88,9 @@ def class_labels(sensor: SensorFrame, instance: Instance, events: pd.DataFrame |
         raise ConfigError(
             f"models.{instance.model}.target: {values.name!r} is text; say which values count in `positive`"
         )
-    return Labels(positive.astype("float64").where(known), np.full(len(values), NO_EVENT))
+    positive &= known
+    events = np.where(positive, np.arange(len(values)), NO_EVENT)
+    return Labels(positive.astype("float64").where(known), events)
 
 
 def event_labels(index: pd.Index, events: pd.Index, span: timedelta | int, *, end: Instant | None = None) -> Labels:

@@ -1,0 +1,217 @@
+"""From sensor frames to the rows that count, with their features and labels; scoring takes the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datadriver.config.fleet import Instance
+from datadriver.data.frame import SensorFrame
+from datadriver.data.window import Instant, Window, shift
+from datadriver.errors import ConfigError, DataError, UseCaseError, nearest
+from datadriver.training.features import build_features, operating_mask
+from datadriver.training.problems import Problem
+from datadriver.training.splits import Table
+from datadriver.training.targets import NO_EVENT, horizon, observed_until
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a unit that count, in the order of asset id and instant.
+
+    Attributes:
+        features: Index (asset_id, instant), one column per feature.
+        target: The labels on the same index, float64; NaN only for problems that need none.
+        events: Number of what makes a row positive (see `Labels`), counted over the unit; `NO_EVENT` elsewhere.
+        horizon: How far ahead a label looks.
+        counts: What became of the rows that were read.
+    """
+
+    features: pd.DataFrame
+    target: pd.Series
+    events: np.ndarray
+    horizon: timedelta | int
+    counts: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def positive(self) -> int:
+        """Number of positive rows; 0 where the target is no class."""
+        return int((self.events != NO_EVENT).sum())
+
+    @property
+    def event_count(self) -> int:
+        """Number of different events that rows are positive for; of positive rows, where the target is a column."""
+        return len(np.unique(self.events[self.events != NO_EVENT]))
+
+    def only(self, rows: np.ndarray) -> Prepared:
+        """Return some of the rows, chosen by a boolean array."""
+        return replace(self, features=self.features[rows], target=self.target[rows], events=self.events[rows])
+
+    def table(self, instance: Instance, attribute: str) -> Table:
+        """Return the identity of the rows, with an attribute of the assets as their group."""
+        codes = self.features.index.codes[0]
+        assets = np.asarray(self.features.index.levels[0], dtype=object)
+        groups = np.array([_attribute(instance, str(asset), attribute) for asset in assets], dtype=object)
+        return Table(assets[codes], groups[codes], self.features.index.get_level_values(1))
+
+
+def prepare(
+    instance: Instance,
+    frames: Sequence[SensorFrame],
+    events: Mapping[str, pd.DataFrame],
+    root: Path,
+    window: Window,
+    *,
+    problem: Problem,
+) -> Prepared:
+    """Return the labelled rows of a unit inside of a window; those of each asset's first lookback are left out.
+
+    `events` holds the event table of the target by asset id.
+
+    Raises:
+        DataError: if no row is left, with what became of them.
+        UseCaseError: if a function of the use case fails, or assets differ in their feature columns.
+    """
+    frames = sorted(frames, key=lambda sensor: sensor.asset.id)
+    logs = [events.get(sensor.asset.id) for sensor in frames]
+    ends = observed_until(frames, logs, instance.spec.target)
+    parts = [
+        _prepare_asset(instance, sensor, log, end, root, window, problem)
+        for sensor, log, end in zip(frames, logs, ends, strict=True)
+    ]
+    prepared = _pool(instance, frames, parts)
+    if not len(prepared):
+        raise DataError(f"{instance.key}, prepare: no row is left to learn from ({in_words(prepared.counts)})")
+    return prepared
+
+
+def counted_features(
+    instance: Instance, sensor: SensorFrame, root: Path, window: Window, *, warm: bool
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the features of the rows that count inside of a window, and what became of the others.
+
+    A row counts if the mask says so and at least one of its features has a value; with `warm` also only if the frame
+    reaches back over its whole lookback.
+    """
+    features = window.slice(build_features(instance, sensor, root))
+    mask = window.slice(operating_mask(instance.usecase, sensor, root).to_frame())
+    if warm:
+        features, mask = features[_is_warm(instance, sensor, features)], mask[_is_warm(instance, sensor, mask)]
+    running = features[mask.iloc[:, 0].to_numpy()]
+    counted = running[running.notna().any(axis=1).to_numpy()]
+    counts = {
+        "read": len(sensor.frame),
+        "outside": len(sensor.frame) - len(features),
+        "masked": len(features) - len(running),
+        "empty": len(running) - len(counted),
+    }
+    return counted, counts
+
+
+def training_window(instance: Instance, frames: Sequence[SensorFrame]) -> Window:
+    """Return the window that a fit uses of these frames: `window.train` up to the end of what was asked or read."""
+    starts = [sensor.window.start for sensor in frames if sensor.window.start is not None]
+    ends = [sensor.window.end for sensor in frames if sensor.window.end is not None]
+    asked = Window(min(starts, default=None), max(ends, default=None))  # type: ignore[type-var]
+    length = instance.spec.window.train
+    end = asked.end or max((_instant(sensor.frame.index[-1]) for sensor in frames if len(sensor.frame)), default=None)
+    if length is None or end is None:
+        return asked
+    start = shift(end, -length)
+    return Window(start if asked.start is None else max(start, asked.start), asked.end)  # type: ignore[type-var]
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Say what became of rows.
+
+    >>> in_words({"read": 1000, "masked": 800, "empty": 0})
+    '1,000 read, 800 masked'
+    """
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+
+
+def _prepare_asset(
+    instance: Instance,
+    sensor: SensorFrame,
+    log: pd.DataFrame | None,
+    end: Instant | None,
+    root: Path,
+    window: Window,
+    problem: Problem,
+) -> Prepared:
+    features, counts = counted_features(instance, sensor, root, window, warm=True)
+    labels = problem.labels(instance, sensor, log, end)
+    rows = sensor.frame.index.get_indexer(features.index)
+    target, events = labels.values.iloc[rows], labels.events[rows]
+    if problem.needs_labels:
+        known = target.notna().to_numpy()
+        features, target, events = features[known], target[known], events[known]
+        counts["unlabelled"] = int((~known).sum())
+    return Prepared(features, target, events, horizon(instance.spec.target), counts)
+
+
+def _pool(instance: Instance, frames: Sequence[SensorFrame], parts: Sequence[Prepared]) -> Prepared:
+    """Put the rows of all assets under each other, with the asset id in front of the instant."""
+    _same_columns(instance, frames, parts)
+    named = {sensor.asset.id: part for sensor, part in zip(frames, parts, strict=True) if len(part)}
+    counts = {name: sum(part.counts[name] for part in parts) for name in (parts[0].counts if parts else ())}
+    if not named:
+        return Prepared(pd.DataFrame(), pd.Series(dtype="float64"), np.array([], dtype=int), 0, counts)
+    names = ["asset_id", frames[0].frame.index.name or instance.usecase.data.index]
+    shifted, first = [], 0
+    for part in named.values():
+        shifted.append(np.where(part.events == NO_EVENT, NO_EVENT, part.events + first))
+        first += int(part.events.max()) + 1
+    return Prepared(
+        features=pd.concat({name: part.features for name, part in named.items()}, names=names),
+        target=pd.concat({name: part.target for name, part in named.items()}, names=names),
+        events=np.concatenate(shifted),
+        horizon=parts[0].horizon,
+        counts={**counts, "assets": len(named)},
+    )
+
+
+def _same_columns(instance: Instance, frames: Sequence[SensorFrame], parts: Sequence[Prepared]) -> None:
+    for sensor, part in zip(frames[1:], parts[1:], strict=True):
+        expected, found = list(parts[0].features.columns), list(part.features.columns)
+        if expected != found:
+            missing, more = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+            raise UseCaseError(
+                f"{instance.key}, features: assets of one fit must have the same features; {sensor.asset.id} "
+                f"lacks {missing} and has {more} beyond those of {frames[0].asset.id}"
+                if missing or more
+                else f"{instance.key}, features: {sensor.asset.id} has its features in another order than "
+                f"{frames[0].asset.id}"
+            )
+
+
+def _is_warm(instance: Instance, sensor: SensorFrame, rows: pd.DataFrame) -> np.ndarray:
+    lookback = instance.spec.window.lookback
+    if not lookback or sensor.frame.empty:
+        return np.ones(len(rows), dtype=bool)
+    return np.asarray(rows.index >= shift(_instant(sensor.frame.index[0]), lookback))
+
+
+def _attribute(instance: Instance, asset_id: str, attribute: str) -> str:
+    if attribute == "asset_id":
+        return asset_id
+    asset = next(asset for asset in instance.unit.assets if asset.id == asset_id)
+    value = asset.attributes.get(attribute)
+    if value is None:
+        raise ConfigError(
+            f"{instance.key}, split: {asset_id} has no value of the attribute {attribute!r} to group by"
+            + nearest(attribute, [*asset.attributes, "asset_id"])
+        )
+    return str(value)
+
+
+def _instant(value: object) -> Instant:
+    return value if isinstance(value, pd.Timestamp) else int(value)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,142 @@
+"""What a training tells about itself: counts, figures, parameters, the reference for drift, the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from datadriver.config.fleet import Instance
+from datadriver.config.values import format_amount
+from datadriver.data.frame import SensorFrame
+from datadriver.data.window import Instant, Window, shift
+from datadriver.training.evaluate import Duel, Judged, Parts
+from datadriver.training.plots import View
+from datadriver.training.prepare import Prepared
+from datadriver.training.problems import Problem
+from datadriver.training.reference import reference
+from datadriver.training.splits import DEFAULT_HOLDOUT, Split
+from datadriver.training.targets import describe
+
+
+def counts(prepared: Prepared, split: Split, parts: Parts) -> dict[str, int]:
+    """Return what became of the rows that were read, and how many each part has."""
+    return {
+        **prepared.counts,
+        "embargoed": split.embargoed,
+        "fit": len(parts.fit),
+        "holdout": len(parts.holdout),
+        "positive_fit": parts.fit.positive,
+        "positive_holdout": parts.holdout.positive,
+        "events_fit": parts.fit.event_count,
+        "events_holdout": parts.holdout.event_count,
+    }
+
+
+def columns(prepared: Prepared) -> tuple[tuple[str, str], ...]:
+    """Return names and dtypes of the features."""
+    return tuple((str(name), str(dtype)) for name, dtype in prepared.features.dtypes.items())
+
+
+def figures(model: Judged, baseline: Judged, duel: Duel | None) -> dict[str, Mapping[str, float]]:
+    """Return the metrics of all who were judged; champion and challenger only where they were compared."""
+    found = {"model": model.values, "baseline": baseline.values}
+    if duel is not None and duel.champion:
+        found |= {"champion": duel.champion, "challenger": duel.challenger}
+    return found
+
+
+def missing_metrics(model: Judged, baseline: Judged) -> list[str]:
+    """Say which metrics have no value and why."""
+    return [
+        f"{name} of the {judged.scorer.role} is not available: {reason}"
+        for judged in (model, baseline)
+        for name, reason in judged.reasons.items()
+    ]
+
+
+def odd_features(fitted: Prepared) -> list[str]:
+    """Name features that say nothing on the training part: without a value, or always the same."""
+    distinct = fitted.features.nunique()
+    return [
+        f"feature {name!r} has {'no value' if count == 0 else 'always the same value'} in the training part"
+        for name, count in distinct.items()
+        if count < 2
+    ]
+
+
+def extent(prepared: Prepared) -> Window:
+    """Return the window from the first to just past the last instant of some rows."""
+    instants = prepared.features.index.get_level_values(1)
+    first, last = _instant(instants.min()), _instant(instants.max())
+    tick = pd.Timedelta(microseconds=1).to_pytimedelta() if isinstance(last, pd.Timestamp) else 1
+    return Window(first, shift(last, tick))
+
+
+def parameters(instance: Instance) -> dict[str, str | int | float | bool]:
+    """Return what the instance was configured with, flat, for the run's page."""
+    spec = instance.spec
+    holdout = spec.evaluate.train or spec.evaluate.holdout or DEFAULT_HOLDOUT
+    found: dict[str, Any] = {
+        "problem": spec.problem,
+        "target": describe(spec.target) if spec.target else None,
+        "features": spec.features,
+        "estimator": spec.estimator,
+        "baseline": spec.baseline,
+        "mask": instance.usecase.data.mask,
+        "split": spec.evaluate.split,
+        "train" if spec.evaluate.train else "holdout": format_amount(holdout),
+        "seed": instance.usecase.seed,
+        **{f"estimator.{name}": value for name, value in spec.params.items()},
+        **{f"baseline.{name}": value for name, value in spec.baseline_params.items()},
+    }
+    plain = (str, int, float, bool)
+    return {
+        name: value if isinstance(value, plain) else str(value) for name, value in found.items() if value is not None
+    }
+
+
+def training_reference(instance: Instance, problem: Problem, version: Judged, parts: Parts) -> dict[str, Any]:
+    """Return the summary of features, scores and compared alarm values of the training part."""
+    scores = version.evidence.train_scores if version.evidence.train_scores is not None else np.zeros(0)
+    values = {"score": scores}
+    alarm = instance.spec.alarm
+    if alarm is not None and alarm.on != "score":
+        values[alarm.on] = problem.alarm_value(alarm.on, scores, parts.fit.target.to_numpy())
+    return reference(parts.fit.features, values)
+
+
+def scored_holdout(version: Judged, parts: Parts) -> pd.DataFrame:
+    """Return target and score of the holdout rows."""
+    values = {"y_true": version.evidence.y_true, "y_score": version.evidence.y_score}
+    return pd.DataFrame(values, index=parts.holdout.features.index)
+
+
+def draw(
+    instance: Instance, frames: Sequence[SensorFrame], problem: Problem, version: Judged, parts: Parts
+) -> Mapping[str, bytes]:
+    """Draw the problem's pictures of the version, unless the use case wants none."""
+    if not instance.usecase.tracking.plots:
+        return {}
+    target = instance.spec.target
+    unit = frames[0].units.get(target.column or "") if target else None
+    name = describe(target) if target else "score"
+    train_scores = version.evidence.train_scores
+    view = View(
+        title=f"{instance.key} ({version.scorer.role})",
+        quantity=f"{name} [{unit}]" if unit else name,
+        instants=parts.holdout.features.index.get_level_values(1),
+        y_true=version.evidence.y_true,
+        y_score=version.evidence.y_score,
+        fit_instants=parts.fit.features.index.get_level_values(1),
+        fit_score=train_scores if train_scores is not None else np.zeros(0),
+        threshold=version.threshold,
+        on_residual=instance.spec.alarm is not None and instance.spec.alarm.on == "residual",
+    )
+    return problem.plots(view)
+
+
+def _instant(value: object) -> Instant:
+    return value if isinstance(value, pd.Timestamp) else int(value)  # type: ignore[call-overload,no-any-return]
