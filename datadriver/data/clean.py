@@ -51,7 +51,7 @@ def clean(column: pd.Series, tag: Tag, *, source: str, name: str, notation: Nota
     listed = _is_listed(numbers, tag)
     if text is not None:
         listed_text = text.isin(_listed_texts(tag)).to_numpy()
-        count("unexpected_text", (np.isnan(numbers) & text.ne("") & ~listed_text).to_numpy(dtype=bool), text)
+        count("unexpected_text", np.isnan(numbers) & text.ne("").to_numpy() & ~listed_text, text)
         listed |= listed_text
     count("listed_null", listed, column.to_numpy())
     impossible = _is_impossible(numbers, tag) & ~listed
@@ -95,14 +95,14 @@ def is_number_like(column: pd.Series, notation: Notation) -> bool:
 
 
 def _texts(column: pd.Series, tag: Tag, source: str, name: str) -> Cleaned:
-    texts = column.astype("object").where(column.notna(), None)
-    texts = texts.map(lambda value: None if value is None else str(value).strip() or None)
-    listed = texts.isin(_listed_texts(tag)).to_numpy()
-    values = texts.to_numpy(dtype=object, na_value=None)
+    values = np.empty(len(column), dtype=object)
+    values[:] = [None if pd.isna(value) else str(value).strip() or None for value in column]
+    listed = pd.Series(values, dtype=object).isin(_listed_texts(tag)).to_numpy()
     if not listed.any():
         return Cleaned(values)
     issue = Issue(source, name, "listed_null", int(listed.sum()), _examples(values[listed]))
-    return Cleaned(np.where(listed, None, values), (issue,))
+    values[listed] = None
+    return Cleaned(values, (issue,))
 
 
 def _listed_texts(tag: Tag) -> list[str]:

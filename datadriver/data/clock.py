@@ -72,13 +72,10 @@ def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) 
     read = _steps(column) if dial.kind == "step" else _times(column, dial, groups)
     bad = dial.issue("bad_stamp", ~read.valid & column.notna().to_numpy(), column.to_numpy())
     if len(column) and bad and not read.valid.any():
+        hint = "check `index`" if dial.kind == "step" else "for other ways than ISO 8601 give options.date_format"
         raise DataError(
-            f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, e.g. {bad[0].examples[0]!r}; "
-            + (
-                "check `index`"
-                if dial.kind == "step"
-                else "ISO 8601 is read as it is, for others give options.date_format"
-            )
+            f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, "
+            f"e.g. {bad[0].examples[0]!r}; {hint}"
         )
     missing = dial.issue("bad_stamp", column.isna().to_numpy(), np.full(len(column), "empty"))
     return Instants(read.numbers, read.valid, read.issues + _merged(bad, missing))
@@ -133,7 +130,7 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
     issues: tuple[Issue, ...] = ()
     if aware.any():
         stamps = _parse(texts[aware], dial, utc=True)
-        numbers[aware], valid[aware] = _numbers(stamps), ~stamps.isna()
+        numbers[aware], valid[aware] = _numbers(stamps), ~np.asarray(stamps.isna())
     if not aware.all():
         naive = ~aware
         read = _localised(_parse(texts[naive], dial), dial, None if groups is None else groups[naive])
@@ -144,7 +141,7 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
 def _offset_pattern(dial: Dial) -> str:
     """Return what marks a stamp with offset; the `-01` of a bare ISO date is none, so a time has to come before it."""
     if dial.date_format is None:
-        return r"\d{2}[T ].*\d" + _OFFSET + r"|\dZ$"
+        return r"\d{2}[T ].*\d ?" + _OFFSET + r"|\dZ$"
     return r"." if "%z" in dial.date_format else r"(?!)"
 
 
@@ -157,7 +154,8 @@ def _parse(texts: pd.Series, dial: Dial, *, utc: bool = False) -> pd.DatetimeInd
 
 
 def _numbers(stamps: pd.DatetimeIndex) -> Numbers:
-    return stamps.as_unit("us").asi8
+    numbers: Numbers = stamps.as_unit("us").asi8
+    return numbers
 
 
 def _localised(stamps: pd.DatetimeIndex, dial: Dial, groups: Numbers | None) -> Instants:
@@ -213,25 +211,27 @@ class Order:
     issues: tuple[Issue, ...]
 
 
-def put_in_order(numbers: Numbers, dial: Dial, groups: Numbers | None = None, known: Numbers | None = None) -> Order:
-    """Sort rows by group and instant; late rows and duplicates follow the policy, and are counted.
+def put_in_order(
+    numbers: Numbers, dial: Dial, inside: Flags, *, groups: Numbers | None = None, known: Numbers | None = None
+) -> Order:
+    """Sort the rows inside of the window by group and instant; late rows and duplicates follow the policy.
 
-    Rows with one instant that became known at different times are corrections, not duplicates.
+    Both are counted. Rows of one instant that became known at different times are corrections, not duplicates.
 
     Raises:
         DataError: if the policy is `reject` and there is something to reject.
     """
     if groups is None and known is None and (len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())):
-        return Order(np.arange(len(numbers)), None, ())
+        return Order(np.flatnonzero(inside), None, ())
     late, back = _late(numbers, groups)
-    issues = dial.issue("unsorted", late, numbers) + dial.issue("backward_jump", back, numbers)
+    issues = dial.issue("unsorted", late & inside, numbers) + dial.issue("backward_jump", back & inside, numbers)
     _reject(dial, "order", issues)
-    keys = [key for key in (known, numbers, groups) if key is not None]
-    positions = np.flatnonzero(~late) if dial.times.order == "drop" else np.arange(len(numbers))
-    positions = positions[np.lexsort([key[positions] for key in keys])]
+    positions = np.flatnonzero(inside & ~late if dial.times.order == "drop" else inside)
+    keys = [key[positions] for key in (known, numbers, groups) if key is not None]
+    order = np.lexsort(keys)
+    positions, keys = positions[order], [key[order] for key in keys]
     repeats = np.zeros(len(positions), dtype=bool)
-    if len(positions):
-        repeats[1:] = np.logical_and.reduce([key[positions][1:] == key[positions][:-1] for key in keys])
+    repeats[1:] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
     doubles = dial.issue("duplicate", repeats, numbers[positions])
     _reject(dial, "duplicates", doubles)
     if not doubles:

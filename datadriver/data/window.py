@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datadriver.config.sections import Data, UseCase
@@ -124,3 +126,10 @@ def from_number(number: int, kind: Literal["time", "step"]) -> Instant:
 def span_number(span: timedelta | int) -> int:
     """Return a length of the index as a whole number of microseconds or steps."""
     return span // timedelta(microseconds=1) if isinstance(span, timedelta) else span
+
+
+def frame_index(numbers: npt.NDArray[np.int64], kind: Literal["time", "step"]) -> pd.Index:
+    """Return an index, named `time` or `step`, of instants given as numbers."""
+    if kind == "step":
+        return pd.Index(numbers, dtype="int64", name="step")
+    return pd.DatetimeIndex(numbers.astype("datetime64[us]"), name="time").tz_localize("UTC")

@@ -6,10 +6,10 @@ from pathlib import PurePosixPath
 
 from datadriver.config.sections import Source
 from datadriver.data.readers import csv
-from datadriver.data.readers.origin import Origin, Query, Reader, origin
+from datadriver.data.readers.origin import Origin, Query, Reader, joined, origin
 from datadriver.errors import ConfigError
 
-__all__ = ["Origin", "Query", "Reader", "open_reader", "origin", "source_format"]
+__all__ = ["Origin", "Query", "Reader", "joined", "open_reader", "origin", "source_format"]
 
 
 def open_reader(origin: Origin) -> Reader:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from datadriver.config.fleet import Asset
+from datadriver.data.clean import Notation, is_number_like
 from datadriver.data.readers.files import Files, file_errors, files_state, find_files
 from datadriver.data.readers.origin import Origin, Query
 from datadriver.errors import ConfigError, DataError, nearest
@@ -47,10 +48,12 @@ class CsvReader:
         files = find_files(self._origin, query.asset, SUFFIXES)
         parts = [self._read_file(files, name, query) for name in files.names]
         table = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        if query.columns is None and query.numbers_only:
+            # Judged on all rows, so that the columns do not depend on the asset.
+            notation = Notation(self._origin.options.get("decimal", "."), self._origin.options.get("thousands"))
+            table = table[[c for c in table.columns if c in query.text or is_number_like(table[c], notation)]]
         column = self._origin.source.asset
-        if column and column in table.columns:
-            table = table[table[column] == query.asset.id]
-        return table
+        return table[table[column] == query.asset.id] if column and column in table.columns else table
 
     def extent(self, asset: Asset) -> None:  # noqa: ARG002
         """Return None: a CSV file has to be read."""

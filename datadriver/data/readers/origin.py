@@ -66,17 +66,33 @@ def origin(usecase: UseCase, name: str, root: Path) -> Origin:
     return Origin(name, source, data.index, source.timezone or data.timezone, root)
 
 
+def joined(usecase: UseCase, root: Path) -> list[Origin]:
+    """Describe the sources that make the sensor frame, the main one (which gives the clock) first.
+
+    Raises:
+        ConfigError: if every source is an as-of join or an event table.
+    """
+    joins = {name: source.join for name, source in usecase.data.sources.items()}
+    main = next((name for name, join in joins.items() if join == "bin"), None)
+    if main is None:
+        raise ConfigError("data.sources: one source has to give the clock, so one needs `join: bin`")
+    others = [name for name, join in joins.items() if join != "none" and name != main]
+    return [origin(usecase, name, root) for name in (main, *others)]
+
+
 @dataclass(frozen=True)
 class Query:
     """Which rows and columns of a source are wanted.
 
     `start` and `end` bound the index column, `[start, end)` in UTC, with a day to spare where the
-    stamps may be naive: a reader may return more rows than that, never fewer.
+    stamps may be naive: a reader may return more rows than that, never fewer. `text` are columns to
+    keep as written. With `numbers_only` other columns that are not numbers need not come.
     """
 
     asset: Asset
     columns: frozenset[str] | None = None
     text: frozenset[str] = frozenset()
+    numbers_only: bool = False
     start: Instant | None = None
     end: Instant | None = None
     tags: frozenset[str] | None = None

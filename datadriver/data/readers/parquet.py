@@ -92,11 +92,7 @@ class ParquetReader:
             raise DataError(f"{self._origin.where(asset)}: not readable as Parquet: {error}") from error
 
     def _read(self, part: Any, schema: pa.Schema, query: Query) -> pa.Table:
-        wanted = [
-            field.name
-            for field in schema
-            if (not pa.types.is_nested(field.type) if query.columns is None else field.name in query.columns)
-        ]
+        wanted = [field.name for field in schema if _is_wanted(field, query)]
         return ds.Scanner.from_fragment(
             part, schema=schema, columns=wanted, filter=self._filter(schema, query)
         ).to_table()
@@ -126,6 +122,15 @@ def _partition_keys(files: Files) -> pa.Schema:
 def _schema(part: Any, keys: pa.Schema) -> pa.Schema:
     physical = part.physical_schema
     return pa.schema([*(f for f in physical if f.name not in keys.names), *keys])
+
+
+def _is_wanted(field: pa.Field, query: Query) -> bool:
+    if query.columns is not None:
+        return field.name in query.columns
+    if query.numbers_only and field.name not in query.text:
+        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+        return any(is_kind(field.type) for is_kind in kinds)
+    return not pa.types.is_nested(field.type)
 
 
 def _ordered(kind: pa.DataType) -> bool:
