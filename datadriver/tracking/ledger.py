@@ -100,7 +100,7 @@ class Ledger:
             for verdict in verdicts:
                 _put_verdict(connection, verdict)
             if version is not None:
-                values = plain(asdict(replace(version, created_at=version.created_at or now())))
+                values = plain(replace(version, created_at=version.created_at or now()))
                 connection.execute(_insert(connection, schema.versions).values(values).on_conflict_do_nothing())
             values = asdict(replace(outcome, at=outcome.at or now()))
             connection.execute(
@@ -213,7 +213,7 @@ def _put_verdict(connection: sa.Connection, verdict: VerdictRecord) -> None:
     before = connection.execute(sa.select(columns.action).where(same)).scalar()
     if before is not None and _SEVERITY.get(before, 0) > _SEVERITY.get(verdict.action, 0):
         return
-    values = plain(asdict(replace(verdict, at=verdict.at or now())))
+    values = plain(replace(verdict, at=verdict.at or now()))
     connection.execute(
         _insert(connection, schema.verdicts)
         .values(values)

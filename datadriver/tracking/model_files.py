@@ -13,11 +13,8 @@ import platform
 import shutil
 import sys
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +23,7 @@ import yaml
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.tracking.artefacts import ARCHIVE, dump, explain, unknown_types, untrusted_by_skops
+from datadriver.tracking.environment import distributions_by_module, installed, versions
 from datadriver.tracking.records import plain
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 MANIFEST = "datadriver.json"
 MLMODEL = "MLmodel"
 _CODE = "code"
-_ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 _COVERED = {"builtins", "collections", "datetime", "functools", "numpy", "operator", "scipy", "sklearn", "zoneinfo"}
 _COLUMN_TYPES = {
     "float64": "double",
@@ -135,12 +132,12 @@ def _mlmodel(result: TrainResult, types: tuple[str, ...], *, size: int, own_code
                 "code": code,
                 "pickled_model": ARCHIVE,
                 "serialization_format": "skops",
-                "sklearn_version": version("scikit-learn"),
+                "sklearn_version": installed("scikit-learn"),
                 "skops_trusted_types": list(types),
             },
         },
         "is_signature_from_type_hint": False,
-        "mlflow_version": version("mlflow"),
+        "mlflow_version": installed("mlflow"),
         "model_id": None,
         "model_size_bytes": size,
         "model_uuid": uuid.uuid4().hex,
@@ -180,7 +177,7 @@ def _manifest(
         "frame_digest": result.frame_digest,
         "code_digest": code_digest,
         "contract_digest": contract_digest,
-        "versions": {name: version(name) for name in _ALWAYS},
+        "versions": versions("datadriver"),
         "python": platform.python_version(),
         "platform": f"{sys.platform}-{platform.machine()}",
     }
@@ -190,18 +187,13 @@ def _manifest(
 def _requirements(types: tuple[str, ...], package: str) -> list[str]:
     """Pins of what is needed to load the archive, from what is installed here."""
     modules = {name.partition(".")[0] for name in types} - _COVERED - {package}
-    owners = _owners() if modules else {}
-    names = {*_ALWAYS, *(owner for module in modules for owner in owners.get(module, ()))}
-    return [f"{name}=={version(name)}" for name in sorted(names)]
-
-
-@cache
-def _owners() -> Mapping[str, list[str]]:
-    return packages_distributions()
+    owners = distributions_by_module() if modules else {}
+    pins = versions(*(owner for module in modules for owner in owners.get(module, ())))
+    return [f"{name}=={number}" for name, number in sorted(pins.items())]
 
 
 def _python_env() -> dict[str, Any]:
-    pins = [f"{name}=={_installed(name)}" for name in ("pip", "setuptools") if _installed(name)]
+    pins = [f"{name}=={installed(name)}" for name in ("pip", "setuptools") if installed(name)]
     return {
         "python": platform.python_version(),
         "build_dependencies": [*pins, "wheel"],
@@ -215,13 +207,6 @@ def _conda_env(requirements: list[str]) -> dict[str, Any]:
         "dependencies": [f"python={platform.python_version()}", "pip", {"pip": requirements}],
         "name": "mlflow-env",
     }
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _copy_package(package: str, directory: Path) -> None:

@@ -9,19 +9,18 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from datadriver.config.fleet import Instance
+from datadriver.tracking.environment import versions
 from datadriver.tracking.records import VerdictRecord, instant_text, plain
 
 if TYPE_CHECKING:
     from datadriver.data.window import Window
     from datadriver.training.results import TrainResult
 
-_LIBRARIES = ("datadriver", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 _LONGEST = 5000  # characters of a parameter or tag that every MLflow store takes
 
 
@@ -115,7 +114,7 @@ def _tags(instance: Instance, result: TrainResult, *, code_digest: str, code_rev
         "assets": len(instance.unit.assets),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": json.dumps({name: version(name) for name in _LIBRARIES}),
+        "versions": json.dumps(versions("datadriver")),
         "warnings": "\n".join(result.warnings) or None,
     }
     if len(instance.unit.assets) == 1:
@@ -140,7 +139,7 @@ def _files(instance: Instance, result: TrainResult, verdicts: Sequence[VerdictRe
     environment = {
         "python": sys.version,
         "platform": platform.platform(),
-        "versions": {name: version(name) for name in _LIBRARIES},
+        "versions": versions("datadriver"),
     }
     files = {
         "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(),

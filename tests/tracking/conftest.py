@@ -1,0 +1,228 @@
+"""Real stores for the tests: MLflow on SQLite, the ledger on SQLite and PostgreSQL, a use case that lies on disk."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from datadriver.config.fleet import Asset, Instance, Unit
+from datadriver.config.sections import UseCase
+from datadriver.data.window import Window
+from datadriver.tracking.ledger import Ledger
+from datadriver.tracking.mlflow_runs import Tracker
+from datadriver.training.results import Decision, Seen, TrainResult
+
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+def make_usecase(**changes: Any) -> UseCase:
+    return UseCase.model_validate(
+        {
+            "name": "pumps",
+            "fleet": {"assets": "fleet.csv"},
+            "data": {"sources": {"sensors": {"path": "sensors.parquet", "index": "ts"}}},
+            "models": {
+                "load": {"problem": "regression", "estimator": "pumps.models:ridge", "baseline": "pumps.models:mean"}
+            },
+            **changes,
+        }
+    )
+
+
+def make_instance(usecase: UseCase, asset: str = "P-101", model: str = "load") -> Instance:
+    unit = Unit(asset, (Asset(asset, {"country": "NO", "depth_m": 1200.5}),))
+    return Instance(unit, model, usecase.models["load"], usecase)
+
+
+def features(rows: int = 200) -> pd.DataFrame:
+    values = np.random.default_rng(0).normal(size=(rows, 3))
+    return pd.DataFrame(values, columns=["intake_pressure", "motor temperature", "flow"])
+
+
+def make_result(instance: Instance, estimator: Any = None, **changes: Any) -> TrainResult:
+    frame = features()
+    if estimator is None:
+        estimator = make_pipeline(StandardScaler(), Ridge()).fit(frame, frame.sum(axis=1))
+    until = pd.Timestamp("2026-01-02", tz="UTC")
+    result = TrainResult(
+        unit=instance.unit.key,
+        model=instance.model,
+        role="model",
+        estimator=estimator,
+        method="predict",
+        features=tuple((name, "float64") for name in frame.columns),
+        metrics={"model": {"mae": 0.5, "r2": 0.9}, "baseline": {"mae": 1.5}},
+        primary="mae",
+        greater_is_better=False,
+        decision=Decision(True, "mae 0.5 beats the baseline's 1.5; there is no champion yet"),
+        rows={"read": 200, "fit": 160, "holdout": 40},
+        train_window=Window(pd.Timestamp("2026-01-01", tz="UTC"), until),
+        holdout_window=Window(until, pd.Timestamp("2026-01-03", tz="UTC")),
+        seen=Seen(until=until),
+        threshold=2.5,
+        reference={"flow": [0.0, 1.0]},
+        holdout=pd.DataFrame({"y_true": [1.0], "y_score": [1.0]}),
+        plots={"residuals.png": b"\x89PNG not really"},
+        params={"alpha": 1.0},
+        frame_digest="f" * 64,
+        result_key="a" * 64,
+        seconds=0.1,
+    )
+    return replace(result, **changes)
+
+
+@pytest.fixture
+def usecase() -> UseCase:
+    return make_usecase()
+
+
+@pytest.fixture
+def instance(usecase: UseCase) -> Instance:
+    return make_instance(usecase)
+
+
+@pytest.fixture
+def pumps_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A use case's folder with a package `pumps` that defines an estimator and imports something dangerous."""
+    package = tmp_path / "src" / "pumps"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "models.py").write_text(
+        textwrap.dedent(
+            """
+            from os import system
+
+            from sklearn.base import BaseEstimator, RegressorMixin
+
+
+            def double(values):
+                return values * 2
+
+
+            class Constant(RegressorMixin, BaseEstimator):
+                def __init__(self, value=1.0):
+                    self.value = value
+
+                def fit(self, X, y=None):
+                    self.names_ = {name for name in X.columns}
+                    self.rows_ = len(X)
+                    return self
+
+                def predict(self, X):
+                    return X.iloc[:, 0].to_numpy() * 0 + self.value
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(package.parent)
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "pumps"]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database, made once: MLflow's migrations take seconds."""
+    root = tmp_path_factory.mktemp("mlflow")
+    Tracker.open(make_usecase(name="template"), root)
+    return root / ".datadriver" / "mlflow.db"
+
+
+@pytest.fixture
+def root(tmp_path: Path, migrated_store: Path) -> Path:
+    """A use case's folder whose tracking store has its tables."""
+    (tmp_path / ".datadriver").mkdir(exist_ok=True)
+    shutil.copy(migrated_store, tmp_path / ".datadriver" / "mlflow.db")
+    return tmp_path
+
+
+@pytest.fixture
+def tracker(root: Path, usecase: UseCase) -> Tracker:
+    return Tracker.open(usecase, root)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own on a free port, as URL without database."""
+    if not (POSTGRES / "initdb").exists():
+        pytest.skip(f"no PostgreSQL in {POSTGRES}")
+    if os.getuid() != 0:
+        pytest.skip("starting PostgreSQL as its own user needs root")
+    try:
+        account = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("there is no user postgres")
+    home = (
+        Path("/tmp") / f"datadriver-postgres-{os.getpid()}"
+    )  # where the user postgres may go, unlike pytest's folders
+    home.mkdir(mode=0o700)
+    os.chown(home, account.pw_uid, account.pw_gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def run(*command: str) -> None:
+        subprocess.run(command, user="postgres", check=True, capture_output=True, timeout=60, cwd=home)
+
+    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+    try:
+        run(str(POSTGRES / "initdb"), "-D", f"{home}/data", "-A", "trust", "-U", "postgres", "--no-sync")
+        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
+        yield f"postgresql://postgres@127.0.0.1:{port}"
+        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def ledger_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A ledger that does not exist yet, once in each kind of database."""
+    if request.param == "sqlite":
+        return "sqlite:///.datadriver/ledger.db"
+    server: str = request.getfixturevalue("postgres")
+    return f"{server}/{_new_database(server, tmp_path)}"
+
+
+def _new_database(server: str, tmp_path: Path) -> str:
+    import sqlalchemy as sa
+
+    name = f"ledger_{abs(hash(tmp_path)) % 10**12}"
+    engine = sa.create_engine(server.replace("://", "+psycopg://") + "/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return name
+
+
+@pytest.fixture
+def open_ledger(tmp_path: Path, ledger_uri: str) -> Iterator[Callable[[], Ledger]]:
+    """Opens the same ledger again and again."""
+    opened = []
+
+    def open_() -> Ledger:
+        opened.append(Ledger.open(make_usecase(ledger={"uri": ledger_uri}), tmp_path))
+        return opened[-1]
+
+    yield open_
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
+    return open_ledger()
