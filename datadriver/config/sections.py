@@ -256,8 +256,7 @@ class Evaluate(Recipe):
     group: str = "asset_id"
     """For `group`: the attribute whose values stay together."""
     metrics: tuple[str, ...] = ()
-    """Names of scikit-learn or datadriver metrics, or `module:function(y_true, y_score, frame) -> float`; default:
-    the problem's own."""
+    """Names of metrics, or `module:function(y_true, y_score, frame) -> float`; default: the problem's own."""
     primary: str | None = None
     """The metric that decides; default: the first."""
     pooled: tuple[str, ...] = ()

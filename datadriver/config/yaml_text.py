@@ -1,6 +1,7 @@
 """YAML text into a plain tree that knows its line numbers, with every mistake found, not only the first.
 
-Scalars follow YAML 1.2: `NO` is Norway and `on` is a key, not booleans; dates and `1:30` stay text.
+Scalars follow YAML 1.2: `NO` is Norway and `on` is a key, not booleans; dates and `1:30` stay text. Why not PyYAML's
+own loader: docs/adr/0017-usecase-yaml-is-yaml-1.2.md.
 """
 
 from __future__ import annotations

@@ -1,0 +1,78 @@
+"""What the configuration asks of the fleet's attributes, held against the attributes that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from datadriver.config.expressions import Expression, parse, unknown_names
+from datadriver.config.fleet import Asset
+from datadriver.config.grid import PLACEHOLDER, variants
+from datadriver.config.resolve import attributes_of, known_attributes
+from datadriver.config.sections import UseCase
+from datadriver.errors import ConfigError, nearest
+
+
+def fleet_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
+    """Yield every attribute that is asked for and that no asset has, or has of another kind."""
+    known = known_attributes(assets)
+    kinds = _kinds(assets)
+    for path, text in _expressions(usecase):
+        try:
+            expression = parse(text)
+        except ConfigError:  # said where the file is checked
+            continue
+        yield from (f"{path}: {said}" for said in unknown_names(expression, known))
+        yield from (f"{path}: {said}" for said in _never_true(expression, kinds))
+    for path, name, needed in _attributes(usecase):
+        if name not in known:
+            yield f"{path}: no asset has an attribute {name!r}{nearest(name, known)}"
+        elif needed and (empty := [asset.id for asset in assets if attributes_of(asset)[name] is None]):
+            more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
+            yield f"{path}: {name!r} is empty for {', '.join(empty[:3])}{more}; fill it in"
+
+
+def _expressions(usecase: UseCase) -> Iterator[tuple[str, str]]:
+    for place, override in enumerate(usecase.overrides):
+        yield f"overrides[{place}].where", override.where
+    for name, model in usecase.models.items():
+        if model.where:
+            for _, section in variants(name, {"where": model.where, "grid": model.grid}):
+                yield f"models.{name}.where", section["where"]
+
+
+def _attributes(usecase: UseCase) -> Iterator[tuple[str, str, bool]]:
+    """Yield where an attribute is asked for by name, its name, and whether every asset of the fleet needs it."""
+    if usecase.schedule.group != "asset":
+        yield "schedule.group", usecase.schedule.group, True
+    for name, source in usecase.data.sources.items():
+        for key in ("path", "table"):
+            for attribute in PLACEHOLDER.findall(getattr(source, key) or ""):
+                yield f"data.sources.{name}.{key}", attribute, True
+    for name, model in usecase.models.items():
+        if not isinstance(model.fit, str) and not model.grid:
+            yield from ((f"models.{name}.fit", attribute, False) for attribute in model.fit)
+        if model.evaluate.split == "group":
+            yield f"models.{name}.evaluate.group", model.evaluate.group, False
+
+
+def _kinds(assets: Sequence[Asset]) -> Mapping[str, set[str]]:
+    kinds: dict[str, set[str]] = {"asset_id": {"text"}}
+    for asset in assets:
+        for name, value in asset.attributes.items():
+            if value is not None:
+                kinds.setdefault(name, set()).add(_kind(value))
+    return kinds
+
+
+def _kind(value: Any) -> str:
+    return "text" if isinstance(value, str) else "a number"
+
+
+def _never_true(expression: Expression, kinds: Mapping[str, set[str]]) -> Iterator[str]:
+    """Say where text is compared with numbers: never equal, and an error when ordered."""
+    for name, literal in dict.fromkeys(expression.literals):
+        found = kinds.get(name)
+        if found and _kind(literal) not in found:
+            kind = next(iter(found))
+            yield f"`{expression.text}`: {name!r} is {kind} for every asset, and {literal!r} is {_kind(literal)}"
