@@ -111,6 +111,15 @@ def shift(instant: Instant, span: timedelta | int) -> Instant:
     return instant + span  # type: ignore[operator]
 
 
+def as_instant(label: object) -> Instant:
+    """Return a label of a frame's index as an instant: numpy's integers become Python's.
+
+    >>> as_instant(pd.RangeIndex(5).max())
+    4
+    """
+    return label if isinstance(label, pd.Timestamp) else int(label)  # type: ignore[call-overload]
+
+
 def as_number(instant: Instant) -> int:
     """Return an instant as a whole number: microseconds since 1970 in UTC, or the step itself."""
     if isinstance(instant, pd.Timestamp):

@@ -1,0 +1,1 @@
+"""From sensor frames to a judged version: features, targets, splits, fits, metrics, decisions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from datadriver.config.sections import Promote
 from datadriver.training.evaluate import Duel, Judged
@@ -34,14 +35,22 @@ def better_of(metric: Metric, model: Judged, baseline: Judged, promote: Promote)
     return baseline
 
 
-def decide(
-    metric: Metric, model: Judged, baseline: Judged, version: Judged, duel: Duel | None, promote: Promote
-) -> Decision:
+@dataclass(frozen=True)
+class Candidates:
+    """Model and baseline, and which of them is the version."""
+
+    model: Judged
+    baseline: Judged
+    version: Judged
+
+
+def decide(metric: Metric, candidates: Candidates, duel: Duel | None, promote: Promote) -> Decision:
     """Say whether the version should be promoted; `duel` compares it with the champion, None if there is none."""
+    version = candidates.version
     if metric.name not in version.values:
         reason = version.reasons.get(metric.name, "it has no value")
         return Decision(None, f"cannot be judged: {metric.name} of the {version.scorer.role} is missing: {reason}")
-    words = _against_baseline(metric, model, baseline, version, promote)
+    words = _against_baseline(metric, candidates, promote)
     if duel is None:
         return Decision(True, f"{words}; there is no champion yet")
     if "champion" not in promote.beats:
@@ -58,9 +67,10 @@ def _beats(metric: Metric, ours: Mapping[str, float], theirs: Mapping[str, float
     return beats(first, second, greater_is_better=metric.greater_is_better, margin=margin)
 
 
-def _against_baseline(metric: Metric, model: Judged, baseline: Judged, version: Judged, promote: Promote) -> str:
+def _against_baseline(metric: Metric, candidates: Candidates, promote: Promote) -> str:
+    model, baseline = candidates.model, candidates.baseline
     ours, theirs = _figures(model.values.get(metric.name), baseline.values.get(metric.name))
-    if version is baseline:
+    if candidates.version is baseline:
         short = f" by the margin of {promote.margin:.1%}" if _beats(metric, model.values, baseline.values) else ""
         return f"the baseline serves: {metric.name} {ours} of the model does not beat baseline {theirs}{short}"
     if "baseline" not in promote.beats:

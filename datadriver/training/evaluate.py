@@ -88,52 +88,49 @@ def primary_metric(instance: Instance, metrics: Sequence[Metric], judged: Sequen
     return next((m for m in metrics if all(m.name in one.values for one in judged)), metrics[0])
 
 
-def judge(scorer: Scorer, parts: Parts, instance: Instance, problem: Problem, metrics: Sequence[Metric]) -> Judged:
-    """Score the holdout and compute the metrics; the alarm threshold comes from the fitted rows."""
-    where = f"{instance.unit.key}, {scorer.role} of {instance.model}"
-    fitted = scorer.score(parts.fit.features, where)
-    alarm = instance.spec.alarm
-    on = alarm.on if alarm else "score"
-    limit = threshold(alarm, problem.alarm_value(on, fitted, parts.fit.target.to_numpy()))
-    evidence = Evidence(
-        y_true=parts.holdout.target.to_numpy(),
-        y_score=scorer.score(parts.holdout.features, where),
-        frame=parts.holdout.features,
-        level=limit if limit is not None and on == "score" else problem.level(fitted),
-        train_scores=fitted,
-        score=partial(scorer.score, where=where),
-        spread=_spread(parts.fit),
-    )
-    return Judged(scorer, evidence, limit, *measure(metrics, evidence))
+@dataclass(frozen=True)
+class Court:
+    """The rows, the metrics and the problem by which every estimator of an instance is judged alike."""
 
+    instance: Instance
+    problem: Problem
+    metrics: Sequence[Metric]
+    parts: Parts
 
-def compare(
-    challenger: Judged,
-    incumbent: Incumbent,
-    parts: Parts,
-    instance: Instance,
-    problem: Problem,
-    metrics: Sequence[Metric],
-) -> Duel:
-    """Measure champion and challenger on the holdout rows that the champion has not seen."""
-    seen = incumbent.seen
-    fair = unseen(parts.holdout.table(instance, seen.group), seen)
-    rows, wanted = int(fair.sum()), max(MIN_ROWS, MIN_SHARE * len(fair))
-    if rows < min(wanted, len(fair)):
-        reason = f"it has seen all but {rows:,} of the {len(fair):,} holdout rows"
-        return Duel(incumbent.version, {}, {}, rows, reason)
-    role: Role = "baseline" if incumbent.role == "baseline" else "model"
-    champion = Scorer(role, incumbent.estimator, incumbent.method)
-    try:
-        judged = judge(champion, parts, instance, problem, metrics)
-    except UseCaseError as error:
-        return Duel(incumbent.version, {}, {}, rows, str(error), unusable=True)
-    return Duel(
-        version=incumbent.version,
-        champion=measure(metrics, judged.evidence.only(fair))[0],
-        challenger=measure(metrics, challenger.evidence.only(fair))[0],
-        rows=rows,
-    )
+    def judge(self, scorer: Scorer) -> Judged:
+        """Score the holdout and compute the metrics; the alarm threshold comes from the fitted rows."""
+        where = f"{self.instance.unit.key}, {scorer.role} of {self.instance.model}"
+        fit, holdout, alarm = self.parts.fit, self.parts.holdout, self.instance.spec.alarm
+        fitted = scorer.score(fit.features, where)
+        on = alarm.on if alarm else "score"
+        limit = threshold(alarm, self.problem.alarm_value(on, fitted, fit.target.to_numpy()))
+        evidence = Evidence(
+            y_true=holdout.target.to_numpy(),
+            y_score=scorer.score(holdout.features, where),
+            frame=holdout.features,
+            level=limit if limit is not None and on == "score" else self.problem.level(fitted),
+            train_scores=fitted,
+            score=partial(scorer.score, where=where),
+            spread=_spread(fit),
+        )
+        return Judged(scorer, evidence, limit, *measure(self.metrics, evidence))
+
+    def compare(self, challenger: Judged, incumbent: Incumbent) -> Duel:
+        """Measure champion and challenger on the holdout rows that the champion has not seen."""
+        seen, version = incumbent.seen, incumbent.version
+        fair = unseen(self.parts.holdout.table(self.instance, seen.group), seen)
+        rows = int(fair.sum())
+        if rows < min(len(fair), max(MIN_ROWS, MIN_SHARE * len(fair))):
+            reason = f"it has seen all but {rows:,} of the {len(fair):,} holdout rows"
+            return Duel(version, {}, {}, rows, reason)
+        role: Role = "baseline" if incumbent.role == "baseline" else "model"
+        try:
+            champion = self.judge(Scorer(role, incumbent.estimator, incumbent.method))
+        except UseCaseError as error:
+            return Duel(version, {}, {}, rows, str(error), unusable=True)
+        theirs, _ = measure(self.metrics, champion.evidence.only(fair))
+        ours, _ = measure(self.metrics, challenger.evidence.only(fair))
+        return Duel(version, theirs, ours, rows)
 
 
 def _spread(fitted: Prepared) -> dict[str, float]:

@@ -16,9 +16,9 @@ from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window
 from datadriver.errors import DataError
-from datadriver.training.decide import better_of, decide
+from datadriver.training.decide import Candidates, better_of, decide
 from datadriver.training.estimators import Scorer, fit, new_estimator
-from datadriver.training.evaluate import Parts, chosen_metrics, compare, judge, primary_metric
+from datadriver.training.evaluate import Court, Parts, chosen_metrics, primary_metric
 from datadriver.training.prepare import Prepared, in_words, prepare, training_window
 from datadriver.training.problems import Problem, find_problem
 from datadriver.training.record import (
@@ -38,7 +38,7 @@ from datadriver.training.results import Incumbent, Role, TrainResult
 from datadriver.training.splits import Split, split_rows
 
 
-def train_instance(
+def train_instance(  # noqa: PLR0913 - what a training depends on, no more
     instance: Instance,
     frames: Sequence[SensorFrame],
     events: Mapping[str, pd.DataFrame],
@@ -68,18 +68,16 @@ def train_instance(
     with _collected_warnings() as warnings, threadpool_limits(1):
         problem = find_problem(instance.spec.problem)
         metrics = chosen_metrics(instance, problem, root)
-        span = training_window(instance, frames)
-        prepared = prepare(instance, frames, events, root, span, problem=problem)
+        prepared = prepare(instance, frames, events, root, training_window(instance, frames))
         split = _split(instance, prepared)
         parts = _parts(instance, problem, prepared, split)
-        model, baseline = (
-            judge(_fitted(instance, role, root, problem, parts.fit), parts, instance, problem, metrics)
-            for role in _ROLES
-        )
+        court = Court(instance, problem, metrics, parts)
+        model = court.judge(_fitted("model", instance, root, problem, parts.fit))
+        baseline = court.judge(_fitted("baseline", instance, root, problem, parts.fit))
         primary = primary_metric(instance, metrics, (model, baseline))
         version = better_of(primary, model, baseline, instance.spec.promote)
-        duel = compare(version, incumbent, parts, instance, problem, metrics) if incumbent else None
-        decision = decide(primary, model, baseline, version, duel, instance.spec.promote)
+        duel = court.compare(version, incumbent) if incumbent else None
+        decision = decide(primary, Candidates(model, baseline, version), duel, instance.spec.promote)
         plots = draw(instance, frames, problem, version, parts)
     return TrainResult(
         unit=instance.unit.key,
@@ -108,9 +106,6 @@ def train_instance(
     )
 
 
-_ROLES: tuple[Role, Role] = ("model", "baseline")
-
-
 def _split(instance: Instance, prepared: Prepared) -> Split:
     return split_rows(
         prepared.table(instance, instance.spec.evaluate.group),
@@ -135,7 +130,7 @@ def _parts(instance: Instance, problem: Problem, prepared: Prepared, split: Spli
     return parts
 
 
-def _fitted(instance: Instance, role: Role, root: Path, problem: Problem, rows: Prepared) -> Scorer:
+def _fitted(role: Role, instance: Instance, root: Path, problem: Problem, rows: Prepared) -> Scorer:
     return fit(new_estimator(instance, role, root, problem), rows.features, problem.learnt(rows.target), instance)
 
 

@@ -132,8 +132,8 @@ def _call_function(name: str, root: Path, evidence: Evidence) -> float:
 
 
 def _assets(frame: pd.DataFrame) -> str:
-    names = frame.index.unique(level=0) if isinstance(frame.index, pd.MultiIndex) else ()
-    return str(names[0]) if len(names) == 1 else f"{len(names)} assets"
+    names = [str(name) for name in frame.index.unique(level=0)]
+    return names[0] if len(names) == 1 else f"{len(names)} assets"
 
 
 def _measured(formula: Callable[..., float], evidence: Evidence) -> float:

@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame
-from datadriver.data.window import Instant, Window, shift
+from datadriver.data.window import Window, as_instant, shift
 from datadriver.errors import ConfigError, DataError, UseCaseError, nearest
 from datadriver.training.features import build_features, operating_mask
-from datadriver.training.problems import Problem
+from datadriver.training.problems import find_problem
 from datadriver.training.splits import Table
-from datadriver.training.targets import NO_EVENT, horizon, observed_until
+from datadriver.training.targets import NO_EVENT, Labels, horizon, observed_until
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Prepared:
 
     def table(self, instance: Instance, attribute: str) -> Table:
         """Return the identity of the rows, with an attribute of the assets as their group."""
-        codes = self.features.index.codes[0]
-        assets = np.asarray(self.features.index.levels[0], dtype=object)
-        groups = np.array([_attribute(instance, str(asset), attribute) for asset in assets], dtype=object)
-        return Table(assets[codes], groups[codes], self.features.index.get_level_values(1))
+        index = cast("pd.MultiIndex", self.features.index)
+        codes, assets = np.asarray(index.codes[0]), np.array([str(name) for name in index.levels[0]], dtype=object)
+        groups = np.array([_attribute(instance, asset, attribute) for asset in assets], dtype=object)
+        return Table(assets[codes], groups[codes], index.get_level_values(1))
 
 
 def prepare(
@@ -69,8 +70,6 @@ def prepare(
     events: Mapping[str, pd.DataFrame],
     root: Path,
     window: Window,
-    *,
-    problem: Problem,
 ) -> Prepared:
     """Return the labelled rows of a unit inside of a window; those of each asset's first lookback are left out.
 
@@ -81,12 +80,8 @@ def prepare(
         UseCaseError: if a function of the use case fails, or assets differ in their feature columns.
     """
     frames = sorted(frames, key=lambda sensor: sensor.asset.id)
-    logs = [events.get(sensor.asset.id) for sensor in frames]
-    ends = observed_until(frames, logs, instance.spec.target)
-    parts = [
-        _prepare_asset(instance, sensor, log, end, root, window, problem)
-        for sensor, log, end in zip(frames, logs, ends, strict=True)
-    ]
+    labels = label_assets(instance, frames, events)
+    parts = [_prepare_asset(instance, sensor, own, root, window) for sensor, own in zip(frames, labels, strict=True)]
     prepared = _pool(instance, frames, parts)
     if not len(prepared):
         raise DataError(f"{instance.key}, prepare: no row is left to learn from ({in_words(prepared.counts)})")
@@ -120,13 +115,13 @@ def training_window(instance: Instance, frames: Sequence[SensorFrame]) -> Window
     """Return the window that a fit uses of these frames: `window.train` up to the end of what was asked or read."""
     starts = [sensor.window.start for sensor in frames if sensor.window.start is not None]
     ends = [sensor.window.end for sensor in frames if sensor.window.end is not None]
-    asked = Window(min(starts, default=None), max(ends, default=None))  # type: ignore[type-var]
+    asked = Window(min(starts, default=None), max(ends, default=None))
     length = instance.spec.window.train
-    end = asked.end or max((_instant(sensor.frame.index[-1]) for sensor in frames if len(sensor.frame)), default=None)
+    end = asked.end or max((as_instant(sensor.frame.index[-1]) for sensor in frames if len(sensor.frame)), default=None)
     if length is None or end is None:
         return asked
     start = shift(end, -length)
-    return Window(start if asked.start is None else max(start, asked.start), asked.end)  # type: ignore[type-var]
+    return Window(start if asked.start is None else max(start, asked.start), asked.end)
 
 
 def in_words(counts: Mapping[str, int]) -> str:
@@ -138,20 +133,23 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
 
 
-def _prepare_asset(
-    instance: Instance,
-    sensor: SensorFrame,
-    log: pd.DataFrame | None,
-    end: Instant | None,
-    root: Path,
-    window: Window,
-    problem: Problem,
-) -> Prepared:
+def label_assets(
+    instance: Instance, frames: Sequence[SensorFrame], events: Mapping[str, pd.DataFrame]
+) -> tuple[Labels, ...]:
+    """Return the labels of each asset, on the index of its sensor frame."""
+    problem = find_problem(instance.spec.problem)
+    logs = [events.get(sensor.asset.id) for sensor in frames]
+    ends = observed_until(frames, logs, instance.spec.target)
+    return tuple(
+        problem.labels(instance, sensor, log, end) for sensor, log, end in zip(frames, logs, ends, strict=True)
+    )
+
+
+def _prepare_asset(instance: Instance, sensor: SensorFrame, labels: Labels, root: Path, window: Window) -> Prepared:
     features, counts = counted_features(instance, sensor, root, window, warm=True)
-    labels = problem.labels(instance, sensor, log, end)
     rows = sensor.frame.index.get_indexer(features.index)
     target, events = labels.values.iloc[rows], labels.events[rows]
-    if problem.needs_labels:
+    if find_problem(instance.spec.problem).needs_labels:
         known = target.notna().to_numpy()
         features, target, events = features[known], target[known], events[known]
         counts["unlabelled"] = int((~known).sum())
@@ -197,7 +195,7 @@ def _is_warm(instance: Instance, sensor: SensorFrame, rows: pd.DataFrame) -> np.
     lookback = instance.spec.window.lookback
     if not lookback or sensor.frame.empty:
         return np.ones(len(rows), dtype=bool)
-    return np.asarray(rows.index >= shift(_instant(sensor.frame.index[0]), lookback))
+    return np.asarray(rows.index >= shift(as_instant(sensor.frame.index[0]), lookback))
 
 
 def _attribute(instance: Instance, asset_id: str, attribute: str) -> str:
@@ -211,7 +209,3 @@ def _attribute(instance: Instance, asset_id: str, attribute: str) -> str:
             + nearest(attribute, [*asset.attributes, "asset_id"])
         )
     return str(value)
-
-
-def _instant(value: object) -> Instant:
-    return value if isinstance(value, pd.Timestamp) else int(value)  # type: ignore[call-overload,no-any-return]

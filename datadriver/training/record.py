@@ -11,7 +11,7 @@ import pandas as pd
 from datadriver.config.fleet import Instance
 from datadriver.config.values import format_amount
 from datadriver.data.frame import SensorFrame
-from datadriver.data.window import Instant, Window, shift
+from datadriver.data.window import Window, as_instant, shift
 from datadriver.training.evaluate import Duel, Judged, Parts
 from datadriver.training.plots import View
 from datadriver.training.prepare import Prepared
@@ -70,7 +70,7 @@ def odd_features(fitted: Prepared) -> list[str]:
 def extent(prepared: Prepared) -> Window:
     """Return the window from the first to just past the last instant of some rows."""
     instants = prepared.features.index.get_level_values(1)
-    first, last = _instant(instants.min()), _instant(instants.max())
+    first, last = as_instant(instants.min()), as_instant(instants.max())
     tick = pd.Timedelta(microseconds=1).to_pytimedelta() if isinstance(last, pd.Timestamp) else 1
     return Window(first, shift(last, tick))
 
@@ -136,7 +136,3 @@ def draw(
         on_residual=instance.spec.alarm is not None and instance.spec.alarm.on == "residual",
     )
     return problem.plots(view)
-
-
-def _instant(value: object) -> Instant:
-    return value if isinstance(value, pd.Timestamp) else int(value)  # type: ignore[call-overload,no-any-return]

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 
-class AnomalyScorer(BaseEstimator):
+class AnomalyScorer(BaseEstimator):  # type: ignore[misc] - scikit-learn ships no types
     """An anomaly detector whose `predict` is its score, higher meaning more anomalous.
 
     The score is `-score_samples`, else `-decision_function`, else `predict` of the detector, for rules that compute
@@ -19,7 +19,7 @@ class AnomalyScorer(BaseEstimator):
     def __init__(self, detector: Any) -> None:
         self.detector = detector
 
-    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803 - scikit-learn's name
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: ARG002, N803 - scikit-learn's names
         """Fit the detector; `y` is ignored."""
         self.detector.fit(X)
         self.n_features_in_ = X.shape[1]
@@ -37,7 +37,7 @@ class AnomalyScorer(BaseEstimator):
         return hasattr(self, "n_features_in_")
 
 
-class DecisionScorer(BaseEstimator):
+class DecisionScorer(BaseEstimator):  # type: ignore[misc]
     """A classifier without probabilities whose `predict` is its decision function squeezed into 0 to 1.
 
     The score ranks as the decision function does and is 0.5 at the classifier's own border, but it is no calibrated

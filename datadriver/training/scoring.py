@@ -27,7 +27,7 @@ def reading_window(instance: Instance, window: Window) -> Window:
     return earlier.starting_earlier(alarm.for_) if alarm is not None and alarm.for_ else earlier
 
 
-def score_frame(
+def score_frame(  # noqa: PLR0913 - a version is estimator, method and threshold
     instance: Instance,
     sensor: SensorFrame,
     estimator: Any,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from datadriver.config.sections import Evaluate
 from datadriver.config.values import Amount, Rows, Share, format_amount
-from datadriver.data.window import Instant, format_instant, shift
+from datadriver.data.window import Instant, as_instant, format_instant, shift
 from datadriver.errors import ConfigError, DataError
 from datadriver.training.results import Seen
 from datadriver.training.stable_hash import place, row_places
@@ -165,7 +165,7 @@ def _cut(instants: pd.Index, evaluate: Evaluate, where: str) -> Instant:
     position = count if evaluate.train else len(instants) - count
     if not 0 < position < len(instants):
         raise DataError(_too_few(where, amount, len(instants)))
-    return _instant(instants[position])
+    return as_instant(instants[position])
 
 
 def _cut_by_duration(instants: pd.Index, amount: timedelta, *, from_start: bool, where: str) -> Instant:
@@ -176,9 +176,9 @@ def _cut_by_duration(instants: pd.Index, amount: timedelta, *, from_start: bool,
     if not 0 < position < len(instants):
         raise DataError(
             f"{where}: the rows span {format_instant(instants[0])} to {format_instant(instants[-1])}; "
-            f"{'a training part' if from_start else 'a holdout'} of {format_amount(amount)} leaves nothing for the other"
+            f"{'a training part' if from_start else 'a holdout'} of {format_amount(amount)} leaves no other part"
         )
-    return _instant(instants[position])
+    return as_instant(instants[position])
 
 
 def _embargo(evaluate: Evaluate, horizon: timedelta | int) -> timedelta | int:
@@ -191,15 +191,11 @@ def _until(instants: pd.Index, horizon: timedelta | int) -> Instant:
 
     A label at t looks at (t, t + horizon], a row at t + horizon looks only past that: hence one tick less.
     """
-    last = _instant(instants.max())
+    last = as_instant(instants.max())
     if not horizon:
         return last
     tick = timedelta(microseconds=1) if isinstance(horizon, timedelta) else 1
     return shift(shift(last, horizon), -tick)
-
-
-def _instant(value: object) -> Instant:
-    return value if isinstance(value, pd.Timestamp) else int(value)  # type: ignore[call-overload,no-any-return]
 
 
 def _both(fit: np.ndarray, holdout: np.ndarray, where: str, how: str) -> None:

@@ -14,7 +14,7 @@ from datadriver.config.fleet import Instance
 from datadriver.config.sections import Target
 from datadriver.config.values import format_amount, parse_duration
 from datadriver.data.frame import SensorFrame
-from datadriver.data.window import Instant, shift
+from datadriver.data.window import Instant, as_instant, shift
 from datadriver.errors import ConfigError, DataError, nearest
 
 NO_EVENT = -1
@@ -89,8 +89,8 @@ def class_labels(sensor: SensorFrame, instance: Instance, events: pd.DataFrame |
             f"models.{instance.model}.target: {values.name!r} is text; say which values count in `positive`"
         )
     positive &= known
-    events = np.where(positive, np.arange(len(values)), NO_EVENT)
-    return Labels(positive.astype("float64").where(known), events)
+    causes = np.where(positive, np.arange(len(values)), NO_EVENT)
+    return Labels(positive.astype("float64").where(known), causes)
 
 
 def event_labels(index: pd.Index, events: pd.Index, span: timedelta | int, *, end: Instant | None = None) -> Labels:
@@ -131,7 +131,7 @@ def observed_until(
         return (None,) * len(frames)
     ends = [_last(sensor) for sensor in frames]
     if any(isinstance(end, pd.Timestamp) for end in ends):
-        latest = max(end for end in ends if end is not None)  # type: ignore[type-var]
+        latest = max(end for end in ends if end is not None)
         return (latest,) * len(frames)
     return tuple(
         None if end is not None and log is not None and len(log) and log.index.max() >= end else end
@@ -145,8 +145,7 @@ def _last(sensor: SensorFrame) -> Instant | None:
         return sensor.window.end
     if sensor.frame.empty:
         return None
-    last = sensor.frame.index[-1]
-    return last if isinstance(last, pd.Timestamp) else int(last)
+    return as_instant(sensor.frame.index[-1])
 
 
 def _column(sensor: SensorFrame, instance: Instance) -> pd.Series:

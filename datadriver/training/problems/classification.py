@@ -62,9 +62,10 @@ class Classification:
         """Refuse a training part with one class only, or with fewer events than `min_events`."""
         target = instance.spec.target
         if target is not None and fitted.event_count < target.min_events:
+            what = "events" if target.events else "positive rows"
             raise DataError(
-                f"{where}: {fitted.event_count:,} {'events' if target.events else 'positive rows'} are in the training "
-                f"part of {len(fitted):,} rows ({describe(target)}), target.min_events is {target.min_events:,}; {_HINT}"
+                f"{where}: the training part of {len(fitted):,} rows has {fitted.event_count:,} {what} "
+                f"({describe(target)}), target.min_events is {target.min_events:,}; {_HINT}"
             )
         if bool((fitted.target == 1).all()):
             raise DataError(f"{where}: the training part has one class only, all {len(fitted):,} rows are positive")
