@@ -121,10 +121,12 @@ def _epochs(column: pd.Series, dial: Dial) -> Instants:
 
 def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
     """Read texts: those with an offset say their instant, the others are in the source's zone."""
-    texts = column.astype("object").where(column.notna(), "").astype(str).str.strip()
+    if not isinstance(column.dtype, pd.StringDtype):
+        column = column.astype("object").where(column.notna(), "").astype("str")
+    texts = column.fillna("").str.strip()
     if dial.date_format is None:
         iso = texts.str.match(_ISO).to_numpy(dtype=bool)
-        texts = texts.str.replace(_FRACTION, r"\1", regex=True).where(iso, "")
+        texts = texts if iso.all() else texts.where(iso, "")
     aware = texts.str.contains(_offset_pattern(dial), regex=True).to_numpy(dtype=bool)
     numbers, valid = np.zeros(len(texts), dtype="int64"), np.zeros(len(texts), dtype=bool)
     issues: tuple[Issue, ...] = ()
@@ -147,10 +149,15 @@ def _offset_pattern(dial: Dial) -> str:
 
 def _parse(texts: pd.Series, dial: Dial, *, utc: bool = False) -> pd.DatetimeIndex:
     try:
-        stamps = pd.to_datetime(texts, format=dial.date_format or "ISO8601", errors="coerce", utc=utc)
+        stamps = pd.DatetimeIndex(pd.to_datetime(texts, format=dial.date_format or "ISO8601", errors="coerce", utc=utc))
     except ValueError as error:
         raise ConfigError(f"data.sources.{dial.source}.options.date_format: {dial.date_format!r}: {error}") from error
-    return pd.DatetimeIndex(stamps)
+    if stamps.unit == "ns" and stamps.hasnans and dial.date_format is None:
+        # One stamp with nanoseconds makes all of them ns, and years before 1677 or after 2262 unreadable.
+        stamps = pd.DatetimeIndex(
+            pd.to_datetime(texts.str.replace(_FRACTION, r"\1", regex=True), format="ISO8601", errors="coerce", utc=utc)
+        )
+    return stamps
 
 
 def _numbers(stamps: pd.DatetimeIndex) -> Numbers:
@@ -200,6 +207,12 @@ def _second_pass(stamps: pd.DatetimeIndex, dial: Dial, groups: Numbers | None) -
     numbers = pd.Series(_numbers(stamps))
     backwards = (numbers.groupby(keys).diff() < 0).astype("int8")
     return backwards.groupby(keys).cummax().to_numpy() > 0
+
+
+def distinct(numbers: Numbers) -> Numbers:
+    """Return the different numbers, sorted; many times faster than numpy.unique where they are sorted already."""
+    ordered = numbers if bool((numbers[1:] >= numbers[:-1]).all()) else np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 @dataclass(frozen=True)

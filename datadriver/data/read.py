@@ -13,7 +13,7 @@ from datadriver.config.fleet import Asset
 from datadriver.config.sections import UseCase
 from datadriver.data.align import at_labels, bin_tracks, label_of, labels_of, last_known, without_nulls
 from datadriver.data.clean import Values
-from datadriver.data.clock import Flags, Numbers
+from datadriver.data.clock import Flags, Numbers, distinct
 from datadriver.data.fingerprint import extent
 from datadriver.data.frame import Issue, SensorFrame
 from datadriver.data.readers import Origin, joined
@@ -87,7 +87,9 @@ def _main(
     columns = _columns(main, readings, _Clock(size, labels))
     if size is None or not len(labels):
         return _Clock(size, labels), columns
-    busy = np.isin(labels, labels_of(readings.rows, size))
+    busy = np.zeros(len(labels), dtype=bool)
+    places = (distinct(labels_of(readings.rows, size)) - labels[0]) // size
+    busy[places[(places >= 0) & (places < len(labels))]] = True
     for name, values in columns.items():
         if readings.tracks[name].tag.aggregate != "count":
             busy |= _filled(values)

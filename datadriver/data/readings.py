@@ -11,7 +11,7 @@ import pandas as pd
 from datadriver.config.fleet import Asset
 from datadriver.config.sections import Tag
 from datadriver.data.clean import Notation, Values, clean, is_number_like
-from datadriver.data.clock import Dial, Flags, Numbers, Order, put_in_order, read_instants
+from datadriver.data.clock import Dial, Flags, Numbers, Order, distinct, put_in_order, read_instants
 from datadriver.data.frame import Issue
 from datadriver.data.readers import Origin, Query, Reader, open_reader
 from datadriver.data.window import Window, as_number
@@ -77,9 +77,10 @@ def load_readings(origin: Origin, asset: Asset, window: Window) -> Readings:
     order = put_in_order(rows.born, dial(origin, asset), inside, groups=rows.groups, known=known)
     ordered = rows.take(order.positions)
     tracks, issues = _tracks(origin, reader, asset, ordered, order)
-    unique = np.unique(ordered.at)
     bad = sum(issue.count for issue in rows.issues if issue.kind == "bad_stamp")
-    return Readings(tracks, unique, rows.issues + order.issues + issues, int(np.count_nonzero(inside)) + bad)
+    return Readings(
+        tracks, distinct(ordered.at), rows.issues + order.issues + issues, int(np.count_nonzero(inside)) + bad
+    )
 
 
 def dial(origin: Origin, asset: Asset) -> Dial:
