@@ -8,6 +8,6 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
-    from datadriver.cli.boundary import run  # noqa: PLC0415 - `import datadriver.cli` stays free of click
+    from datadriver.cli.boundary import run
 
     raise SystemExit(run(sys.argv[1:] if arguments is None else list(arguments)))

@@ -14,7 +14,8 @@ import click
 
 from datadriver import __version__
 from datadriver.cli.output import Output
-from datadriver.errors import ConfigError, DatadriverError, UnavailableError, full_disk
+from datadriver.errors import ConfigError, DatadriverError
+from datadriver.fleet.failures import full_disk
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -33,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str], output: Output) -> int:
-    from datadriver.cli.app import app  # noqa: PLC0415 - the error paths above need no commands
+    from datadriver.cli.app import app
 
     try:
         code = app.main(list(arguments), prog_name="datadriver", standalone_mode=False, obj=output)
@@ -77,9 +78,7 @@ def _bug(error: Exception, output: Output) -> int:
     return _end(output, message, DatadriverError.exit_code, listed=(hint,), problems=(message,))
 
 
-def _end(
-    output: Output, message: str, code: int, *, problems: Sequence[str] = (), listed: Sequence[str] = ()
-) -> int:
+def _end(output: Output, message: str, code: int, *, problems: Sequence[str] = (), listed: Sequence[str] = ()) -> int:
     """Say how it ended: as JSON on stdout or as lines on stderr."""
     if output.json:
         output.document({"error": {"message": message, "problems": list(problems) or [message], "exit_code": code}})
@@ -119,6 +118,3 @@ def _quiet_libraries(output: Output) -> Iterator[None]:
             warnings.simplefilter("ignore")
         logging.basicConfig(level=logging.INFO if output.verbose else logging.ERROR, format="%(name)s: %(message)s")
         yield
-
-
-__all__ = ["BROKEN_PIPE", "INTERRUPTED", "UnavailableError", "run"]

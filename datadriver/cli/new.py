@@ -38,12 +38,23 @@ def choices(question: str) -> list[str]:
 @click.command("new", short_help="Start a use case: render the skeleton into a new folder.")
 @click.argument("name")
 @click.option(
-    "--problem", type=click.Choice(choices("problem")), default="regression", help="What the model does.", show_default=True
+    "--problem",
+    type=click.Choice(choices("problem")),
+    default="regression",
+    help="What the model does.",
+    show_default=True,
 )
-@click.option("--ci", type=click.Choice(choices("ci")), default="github", help="Where the checks run.", show_default=True)
+@click.option(
+    "--ci", type=click.Choice(choices("ci")), default="github", help="Where the checks run.", show_default=True
+)
 @click.option("--sample-data/--no-sample-data", default=True, help="Start with simulated machines.", show_default=True)
 @click.option(
-    "--output", "folder", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Where the new folder goes."
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where the new folder goes.",
 )
 @speaks
 def command(output: Output, *, name: str, problem: str, ci: str, sample_data: bool, folder: Path) -> None:
@@ -78,7 +89,7 @@ def render(name: str, *, problem: str, ci: str, sample_data: bool, folder: Path)
 
 def _generate(answers: dict[str, Any], folder: Path) -> None:
     """Let cookiecutter render; called below its command line, which would write to the home directory."""
-    from cookiecutter.generate import generate_files  # noqa: PLC0415 - slow to import
+    from cookiecutter.generate import generate_files
 
     generate_files(template(), context={"cookiecutter": answers}, output_dir=folder)
 

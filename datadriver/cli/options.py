@@ -28,7 +28,9 @@ _JSON = click.option("--json", is_flag=True, expose_value=False, help="One JSON 
 _VERBOSE = click.option(
     "-v", "--verbose", count=True, expose_value=False, help="Tracebacks, and what libraries have to say."
 )
-_QUIET = click.option("-q", "--quiet", is_flag=True, expose_value=False, help="Results and notes only as JSON or exit code.")
+_QUIET = click.option(
+    "-q", "--quiet", is_flag=True, expose_value=False, help="Results and notes only as JSON or exit code."
+)
 
 
 def speaks(command: F) -> F:
@@ -51,41 +53,56 @@ def project(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(output: Output, *, project: Path, env: str | None, **options: Any) -> Any:
-        return command(output, open_project(project, env), **options)
+        return command(output, open_project(output, project, env), **options)
 
     return usecase(wrapped)  # type: ignore[return-value]
 
 
-def open_project(folder: Path, env: str | None) -> Project:
-    """Open the use case in a folder."""
-    from datadriver.project import Project  # noqa: PLC0415 - keeps `--help` free of pydantic
+def open_project(output: Output, folder: Path, env: str | None) -> Project:
+    """Open the use case in a folder, with progress shown the way the command line wants it."""
+    from datadriver.cli.progress import onlooker
+    from datadriver.project import Project
 
-    return Project.open(folder, env=env)
+    return Project.open(folder, env=env, progress=onlooker(output), verbose=output.verbose)
 
 
 def cohort(command: F) -> F:
-    """Add --where and --assets."""
-    where = click.option("--where", metavar="EXPR", help="Assets that match, for example 'country == \"NO\"'.")
-    assets = click.option(
-        "--assets", multiple=True, metavar="A,B", help="Assets by id, separated by commas; may be repeated."
-    )
-    return where(assets(command))
+    """Add --where and --assets; the command gets them as `selection`."""
+    return _where(_assets(_selecting(command)))
 
 
 def instances(command: F) -> F:
-    """Add --where, --assets and --models."""
-    models = click.option(
-        "--models",
-        multiple=True,
-        metavar="A,B",
-        help="Models by name, separated by commas; the name of a grid selects its variants.",
-    )
-    return cohort(models(command))
+    """Add --where, --assets and --models; the command gets them as `selection`."""
+    return _where(_assets(_models(_selecting(command))))
+
+
+def _selecting(command: F) -> F:
+    @functools.wraps(command)
+    def wrapped(*, where: str | None, assets: tuple[str, ...], models: tuple[str, ...] = (), **options: Any) -> Any:
+        from datadriver.fleet.selection import Selection
+
+        return command(selection=Selection(where, assets, models), **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+_where = click.option("--where", metavar="EXPR", help="Assets that match, for example 'country == \"NO\"'.")
+_assets = click.option(
+    "--assets", multiple=True, metavar="A,B", help="Assets by id, separated by commas; may be repeated."
+)
+_models = click.option(
+    "--models",
+    multiple=True,
+    metavar="A,B",
+    help="Models by name, separated by commas; the name of a grid selects its variants.",
+)
 
 
 def until(command: F) -> F:
     """Add --until."""
-    return click.option("--until", metavar="TIME", help="Nothing from this instant on counts. Default: all there is.")(command)
+    return click.option("--until", metavar="TIME", help="Nothing from this instant on counts. Default: all there is.")(
+        command
+    )
 
 
 def window(command: F) -> F:

@@ -52,9 +52,7 @@ def answers(
 class _Crew:
     """Threads that share one iterator of calls and one queue of answers."""
 
-    def __init__(
-        self, calls: Iterator[Call], *, workers: int, environment: Mapping[str, str], verbose: bool
-    ) -> None:
+    def __init__(self, calls: Iterator[Call], *, workers: int, environment: Mapping[str, str], verbose: bool) -> None:
         self._calls = calls
         self._taking = threading.Lock()
         self._ahead = threading.Semaphore(2 * workers)

@@ -1,0 +1,44 @@
+"""`datadriver run`: the whole chain in one command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from datadriver.cli import options
+from datadriver.cli.output import Output
+from datadriver.cli.promote import promotion_document, say_promotion
+from datadriver.cli.reports import command_line, error_document
+from datadriver.cli.score import say_scoring, score_document
+from datadriver.cli.train import say_training, train_document
+
+if TYPE_CHECKING:
+    from datadriver.fleet.selection import Selection
+    from datadriver.project import Project
+
+
+@click.command("run", short_help="Validate, train, promote and score: the whole chain in one command.")
+@options.workers
+@options.instances
+@options.project
+def command(output: Output, project: Project, *, selection: Selection, workers: int | None) -> int:
+    """Judge and train what is due, promote what won, score what is new. Needs no server.
+
+    Each asset is judged by the contract before it is trained or scored. Models with `approval: manual` wait for
+    `datadriver promote`.
+    """
+    report = project.run(selection, workers=workers)
+    document = {
+        "train": train_document(report.trained),
+        "promote": promotion_document(report.released, report.candidates),
+        "score": None if report.scored is None else score_document(report.scored),
+        **error_document(report.failure, report.misses),
+    }
+    output.document(document)
+    say_training(output, project, report.trained)
+    say_promotion(output, project, report.released, report.candidates)
+    if report.scored is not None:
+        say_scoring(output, report.scored)
+    output.line(f"next:   {command_line(project, 'status')}")
+    return report.failure.exit_code if report.failure else 0

@@ -1,0 +1,60 @@
+"""`datadriver status`: the fleet table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from datadriver.cli import options
+from datadriver.cli.output import Output
+from datadriver.cli.reports import command_line, plural
+
+if TYPE_CHECKING:
+    from datadriver.fleet.selection import Selection
+    from datadriver.fleet.status import InstanceStatus
+    from datadriver.project import Project
+
+
+@click.command("status", short_help="Show the fleet: champions, last train, last score, reasons.")
+@click.option("--mlflow", is_flag=True, help="Also compare the ledger with MLflow's aliases.")
+@options.instances
+@options.project
+def command(output: Output, project: Project, *, selection: Selection, mlflow: bool) -> None:
+    """Show where each instance stands: who serves it, how good that is, what needs attention and why."""
+    from datadriver.fleet.status import counts
+
+    lines = project.status(selection)
+    drift = project.drift() if mlflow else ()
+    apart = [{"unit": o.key.unit, "model": o.key.model, "ledger": o.ledger, "mlflow": o.mlflow} for o in drift]
+    output.document({"instances": [asdict(line) for line in lines], **({"drift": apart} if mlflow else {})})
+    output.table(
+        ("unit", "model", "state", "version", "metric", "value", "baseline", "trained", "scored until", "why"),
+        [_row(line) for line in lines],
+        right=("version", "value", "baseline"),
+    )
+    output.line()
+    shown = ", ".join(f"{count:,} {state}" for state, count in counts(lines).items())
+    output.line(f"{plural(len(lines), 'instance')}: {shown}")
+    if drift:
+        output.line(
+            f"{len(drift):,} aliases in MLflow differ from the ledger: "
+            f"{command_line(project, 'promote --reconcile')} repairs them"
+        )
+
+
+def _row(line: InstanceStatus) -> tuple[object, ...]:
+    primary = next(iter(line.metrics), "")
+    return (
+        line.unit,
+        line.model,
+        line.state,
+        line.champion_version,
+        primary,
+        line.metrics.get(primary),
+        line.baseline_metrics.get(primary),
+        (line.last_train or "")[:16].replace("T", " "),
+        (line.scored_until or "")[:16].replace("T", " "),
+        line.reason,
+    )

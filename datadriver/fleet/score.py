@@ -1,0 +1,230 @@
+"""Score the fleet with its champions: jobs go out by asset, scores come back and are written in groups of assets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datadriver.config.fleet import Asset, Instance
+from datadriver.config.resolve import resolve
+from datadriver.config.sections import UseCase
+from datadriver.data.window import Instant, Window, format_instant, parse_instant
+from datadriver.errors import ConfigError, DatadriverError
+from datadriver.fleet import pool
+from datadriver.fleet.outcomes import Miss, failure
+from datadriver.fleet.progress import Progress, Silent
+from datadriver.fleet.score_job import Scored, ScoredAsset, ScoreJob, ScoreTask
+from datadriver.fleet.verdicts import verdict_record
+from datadriver.fleet.worker import Answer, Call
+from datadriver.serving.scores import Stretch, scores_path, write_scores
+from datadriver.tracking import queries
+from datadriver.tracking.ledger import Ledger
+from datadriver.tracking.records import Key, ScoreRecord
+from datadriver.training.pinning import PINNED
+
+_ASSETS_PER_FILE = 256
+_ROWS_PER_FILE = 2_000_000
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What a scoring batch did.
+
+    Attributes:
+        batch: its id in the ledger.
+        written: a record per instance and asset with new scores.
+        current: how many were up to date already.
+        waiting: instances that have no champion yet.
+        misses: assets and instances that could not be scored, and why.
+        traces: tracebacks of the use case's code.
+        path: where the scores are.
+    """
+
+    batch: str
+    path: str
+    written: tuple[ScoreRecord, ...] = ()
+    current: int = 0
+    waiting: tuple[str, ...] = ()
+    misses: tuple[Miss, ...] = ()
+    traces: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Number of scores written."""
+        return sum(record.rows for record in self.written)
+
+    @property
+    def alarms(self) -> int:
+        """Number of them that are alarms."""
+        return sum(record.alarms for record in self.written)
+
+    @property
+    def total(self) -> int:
+        """Number of pairs of instance and asset that were looked at."""
+        return len(self.written) + self.current + len(self.misses)
+
+    @property
+    def failure(self) -> DatadriverError | None:
+        """What the command ends with, if not all is well."""
+        return failure(self.misses, of=self.total, what="scorings")
+
+
+@dataclass
+class Scoring:
+    """One batch of scoring: the stores it writes to, and what it knows of the use case."""
+
+    usecase: UseCase
+    root: Path
+    ledger: Ledger
+    window: Window = field(default_factory=Window)
+    workers: int | None = None
+    progress: Progress = field(default_factory=Silent)
+    verbose: bool = False
+
+    def run(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> ScoreReport:
+        """Score the chosen assets with the champions of the chosen instances.
+
+        Raises:
+            ConfigError: none of the instances has a champion.
+        """
+        started = time.monotonic()
+        jobs, waiting = self._jobs(instances, assets)
+        if not jobs:
+            raise ConfigError(
+                f"none of the {len(waiting)} chosen instances has a champion; run datadriver train and promote first"
+            )
+        self._path = scores_path(self.root, self.usecase.scores.path)
+        self._batch = self.ledger.start_batch("score")
+        self._written: list[ScoreRecord] = []
+        self._misses: list[Miss] = []
+        self._traces: dict[str, str] = {}
+        self._current = 0
+        try:
+            self._work(jobs)
+        except BaseException:
+            # The reason may be the ledger itself: the error on its way up is the one to report.
+            with suppress(Exception):
+                self.ledger.finish_batch(self._batch.id, "failed")
+            raise
+        self.ledger.finish_batch(self._batch.id, "done")
+        return ScoreReport(
+            self._batch.id,
+            self._path,
+            tuple(self._written),
+            self._current,
+            tuple(waiting),
+            tuple(self._misses),
+            self._traces,
+            time.monotonic() - started,
+        )
+
+    def _jobs(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> tuple[list[ScoreJob], list[str]]:
+        """Make one job per asset, of all the models that serve it."""
+        champions, last = queries.champions(self.ledger), queries.last_scores(self.ledger)
+        chosen = {asset.id for asset in assets}
+        tasks: dict[str, list[ScoreTask]] = {}
+        found: dict[str, Asset] = {asset.id: asset for asset in assets}
+        waiting = []
+        for instance in instances:
+            key = Key(instance.unit.key, instance.model)
+            if key not in champions:
+                waiting.append(str(key))
+                continue
+            for asset in instance.unit.assets:
+                if asset.id in chosen:
+                    since = self._since(last.get((key, asset.id)))
+                    tasks.setdefault(asset.id, []).append(ScoreTask(instance, champions[key], since))
+        jobs = [
+            ScoreJob(self.root, resolve(self.usecase, found[asset]), found[asset], tuple(todo), self.window)
+            for asset, todo in tasks.items()
+        ]
+        return jobs, waiting
+
+    def _since(self, record: ScoreRecord | None) -> Instant | None:
+        return None if record is None or record.last is None else parse_instant(record.last, self.usecase)
+
+    def _work(self, jobs: Sequence[ScoreJob]) -> None:
+        self.progress.begin("scoring", len(jobs))
+        try:
+            group: list[Stretch] = []
+            for job, answer in self._in_order(jobs):
+                before = len(self._misses)
+                group += self._sort_out(job, answer)
+                self.progress.advance(failed=len(self._misses) > before)
+                if len(group) >= _ASSETS_PER_FILE or sum(len(one.frame) for one in group) >= _ROWS_PER_FILE:
+                    self._write(group)
+                    group = []
+            self._write(group)
+        finally:
+            self.progress.end()
+
+    def _in_order(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Answer]]:
+        """Yield answers in the order of the jobs, so that the same scores make the same files."""
+        calls = (Call("datadriver.fleet.score_job:score_asset", job) for job in jobs)
+        workers = min(self.workers or pool.default_workers(), len(jobs))
+        early: dict[str, Answer] = {}
+        position = 0
+        for call, answer in pool.answers(calls, workers=workers, environment=PINNED, verbose=self.verbose):
+            early[call.argument.asset.id] = answer
+            while position < len(jobs) and jobs[position].asset.id in early:
+                yield jobs[position], early.pop(jobs[position].asset.id)
+                position += 1
+
+    def _sort_out(self, job: ScoreJob, answer: Answer) -> list[Stretch]:
+        """Record verdict and misses of one asset, and return what is to be written."""
+        found = answer.value if answer.error is None else _lost(job, answer)
+        assert isinstance(found, ScoredAsset)  # noqa: S101 - the worker's function returns nothing else
+        if found.verdict is not None:
+            self.ledger.record_verdicts([verdict_record(found.verdict, self._batch.id)])
+        stretches = []
+        for one in found.scored:
+            name = f"{one.unit}/{one.model}" + ("" if one.unit == job.asset.id else f" on {job.asset.id}")
+            if one.error is not None:
+                self._misses.append(Miss(name, one.error.message, one.error.exit_code))
+                if one.trace:
+                    self._traces[name] = one.trace
+            elif one.stretch is None:
+                self._current += 1
+            else:
+                stretches.append(one.stretch)
+        return stretches
+
+    def _write(self, group: Sequence[Stretch]) -> None:
+        """Write files first and the ledger second: killed in between, the same files are written again."""
+        if not group:
+            return
+        name = write_scores(self._path, group)
+        records = [_record(stretch, name) for stretch in group]
+        self.ledger.record_scores(records)
+        self._written += records
+
+
+def _lost(job: ScoreJob, answer: Answer) -> ScoredAsset:
+    return ScoredAsset(
+        tuple(
+            Scored(task.instance.unit.key, task.instance.model, error=answer.error, trace=answer.trace)
+            for task in job.tasks
+        )
+    )
+
+
+def _record(stretch: Stretch, name: str) -> ScoreRecord:
+    frame, window = stretch.frame, stretch.window
+    last = frame.index[-1] if len(frame) else None
+    return ScoreRecord(
+        unit=stretch.unit,
+        model=stretch.model,
+        asset=stretch.asset,
+        start=None if window.start is None else format_instant(window.start),
+        end=None if window.end is None else format_instant(window.end),
+        last=None if last is None else format_instant(last),
+        version=stretch.version,
+        rows=len(frame),
+        alarms=int(frame["alarm"].sum()),
+        verdict=stretch.verdict,
+        path=name,
+    )

@@ -1,0 +1,396 @@
+"""A use case at work: the facade that notebook, script and command line share."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datadriver.config.fleet import Asset, Instance
+from datadriver.config.load import find_root, load_usecase
+from datadriver.config.resolve import expand, resolve
+from datadriver.config.sections import Stage, UseCase
+from datadriver.errors import ConfigError, DatadriverError, nearest
+from datadriver.fleet.outcomes import Miss, failure
+from datadriver.fleet.progress import Progress, Silent
+from datadriver.fleet.selection import Selection, choose_assets, choose_instances
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from datadriver.data.contract.verdict import Verdict
+    from datadriver.data.frame import SensorFrame
+    from datadriver.data.window import Instant, Window
+    from datadriver.fleet.plan import Due
+    from datadriver.fleet.score import ScoreReport
+    from datadriver.fleet.status import InstanceStatus
+    from datadriver.fleet.train import TrainReport
+    from datadriver.fleet.validate import ValidateReport
+    from datadriver.tracking.ledger import Ledger
+    from datadriver.tracking.mlflow_runs import Tracker
+    from datadriver.tracking.records import Release
+    from datadriver.tracking.releases import Candidate, Drift
+
+    Time = str | int | pd.Timestamp | None
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What each step of a run did; `scored` is None where nothing has a champion yet."""
+
+    trained: TrainReport
+    released: Release | None
+    candidates: tuple[Candidate, ...]
+    scored: ScoreReport | None
+
+    @property
+    def misses(self) -> tuple[Miss, ...]:
+        """What was not trained or not scored, and why."""
+        return self.trained.misses + (self.scored.misses if self.scored else ())
+
+    @property
+    def failure(self) -> DatadriverError | None:
+        """What the command ends with, if not all is well."""
+        total = len(self.trained.outcomes) + (self.scored.total if self.scored else 0)
+        return failure(self.misses, of=total, what="steps")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A use case and the fleet it is about.
+
+    Attributes:
+        root: folder of the use case.
+        usecase: its configuration, environment applied, before overrides.
+        progress: who looks on while work is done.
+        verbose: let what workers print through.
+    """
+
+    root: Path
+    usecase: UseCase
+    env: str | None = None
+    progress: Progress = field(default_factory=Silent)
+    verbose: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path = ".",
+        env: str | None = None,
+        *,
+        progress: Progress | None = None,
+        verbose: bool = False,
+    ) -> Project:
+        """Open the use case in a folder, or in the nearest parent that has a `usecase.yaml`.
+
+        Raises:
+            ConfigError: no use case there, or one with mistakes; all of them are listed.
+        """
+        root = find_root(Path(path))
+        return cls(root, load_usecase(root, env=env), env, progress or Silent(), verbose)
+
+    @cached_property
+    def assets(self) -> tuple[Asset, ...]:
+        """Every asset of the fleet, in the order of the fleet table."""
+        from datadriver.data.assets import load_assets
+
+        return load_assets(self.usecase, self.root)
+
+    @cached_property
+    def instances(self) -> tuple[Instance, ...]:
+        """Every instance: models in the order of the file, units as assets come."""
+        return expand(self.usecase, self.assets)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, created where there is none."""
+        from datadriver.tracking.ledger import Ledger
+
+        return Ledger.open(self.usecase, self.root)
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """The MLflow experiment, created where there is none."""
+        from datadriver.tracking.mlflow_runs import Tracker
+
+        return Tracker.open(self.usecase, self.root)
+
+    def asset(self, asset_id: str) -> Asset:
+        """Return one asset by its id."""
+        for asset in self.assets:
+            if asset.id == asset_id:
+                return asset
+        raise ConfigError(f"there is no asset {asset_id!r}{nearest(asset_id, (one.id for one in self.assets))}")
+
+    def instance(self, key: str) -> Instance:
+        """Return one instance by its key, such as `P-101/motor_temperature`."""
+        for instance in self.instances:
+            if instance.key == key:
+                return instance
+        raise ConfigError(f"there is no instance {key!r}{nearest(key, (one.key for one in self.instances))}")
+
+    def select(self, selection: Selection = EVERYTHING) -> tuple[Instance, ...]:
+        """Return the instances that a selection asks for."""
+        return choose_instances(self.instances, choose_assets(self.assets, selection), selection)
+
+    def check(self) -> tuple[str, ...]:
+        """Return every mistake that can be found without touching data."""
+        from datadriver.data.check import check
+
+        return check(self.root, self.env)
+
+    # What a notebook looks at -----------------------------------------------------------------------------------------
+
+    def sensor(self, asset_id: str, start: Time = None, end: Time = None) -> SensorFrame:
+        """Return the sensor frame of one asset, with what was noticed while it was read."""
+        from datadriver.data.read import read_frame
+
+        asset = self.asset(asset_id)
+        return read_frame(resolve(self.usecase, asset), asset, self.window(start, end), self.root)
+
+    def frame(self, asset_id: str, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return what models of one asset see: one row per instant, one column per tag."""
+        return self.sensor(asset_id, start, end).frame
+
+    def verdict(self, asset_id: str, start: Time = None, end: Time = None, *, stage: Stage = "train") -> Verdict:
+        """Return the contract's verdict on one asset."""
+        from datadriver.data.contract.verdict import judge
+
+        sensor = self.sensor(asset_id, start, end)
+        return judge(sensor, resolve(self.usecase, sensor.asset).contract, stage, self.root)
+
+    def features(self, asset_id: str, model: str, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return the features of one model on one asset, from the same function as in production."""
+        from datadriver.training.features import build_features
+
+        self.asset(asset_id)
+        chosen = self.select(Selection(assets=(asset_id,), models=(model,)))
+        return build_features(chosen[0], self.sensor(asset_id, start, end), self.root)
+
+    def scores(
+        self,
+        selection: Selection = EVERYTHING,
+        start: Time = None,
+        end: Time = None,
+        *,
+        latest: bool = True,
+    ) -> pd.DataFrame:
+        """Return stored scores, the newest of each instant, or with `latest=False` every one on record."""
+        from datadriver.serving.scores import read_scores, scores_path
+
+        narrowed = selection != EVERYTHING
+        return read_scores(
+            scores_path(self.root, self.usecase.scores.path),
+            assets=[asset.id for asset in choose_assets(self.assets, selection)] if narrowed else None,
+            models={one.model for one in self.select(selection)} if narrowed else None,
+            window=self.window(start, end),
+            latest=latest,
+        )
+
+    # What is done to the fleet ----------------------------------------------------------------------------------------
+
+    def validate(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        start: Time = None,
+        end: Time = None,
+        stage: Stage = "train",
+        workers: int | None = None,
+    ) -> ValidateReport:
+        """Judge assets by the contract and record the verdicts."""
+        from datadriver.fleet.validate import validate
+
+        return validate(
+            self.usecase,
+            choose_assets(self.assets, selection),
+            self.window(start, end),
+            root=self.root,
+            ledger=self.ledger,
+            progress=self.progress,
+            stage=stage,
+            workers=workers,
+            verbose=self.verbose,
+        )
+
+    def docs(self, asset_ids: Sequence[str], *, start: Time = None, end: Time = None) -> Path:
+        """Build Great Expectations' Data Docs of some assets and return their `index.html`."""
+        from datadriver.data.contract.docs import build_docs
+
+        chosen = choose_assets(self.assets, Selection(assets=tuple(asset_ids)))
+        frames = [self.sensor(asset.id, start, end) for asset in chosen]
+        return build_docs(self.usecase, frames, self.root, self.root / ".datadriver" / "data_docs")
+
+    def profile(self, selection: Selection = EVERYTHING, *, start: Time = None, end: Time = None) -> dict[str, Any]:
+        """Draft a contract, in Great Expectations' JSON, that the history of the chosen assets meets."""
+        from datadriver.data.contract.profile import profile
+
+        return profile([self.sensor(asset.id, start, end) for asset in choose_assets(self.assets, selection)])
+
+    def plan(self, selection: Selection = EVERYTHING, *, force: bool = False, until: Time = None) -> tuple[Due, ...]:
+        """Say what is due and why, and what is not, reading no data."""
+        from datadriver.fleet.plan import plan
+        from datadriver.tracking import queries
+
+        last = queries.last_outcomes(self.ledger, fingerprinted=True)
+        end = None if until is None else str(self._instant(until))
+        return plan(self.usecase, self.select(selection), last, root=self.root, force=force, until=end)
+
+    def train(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        force: bool = False,
+        until: Time = None,
+        workers: int | None = None,
+    ) -> TrainReport:
+        """Train every instance that is due and register challengers; what fails is in the report, with its reason.
+
+        Raises:
+            ConfigError: the use case has mistakes that `check` finds; nothing is trained.
+            UnavailableError: ledger or tracking store do not answer, or the disk is full; what is done stays done.
+        """
+        from datadriver.fleet.train import Training, TrainReport
+
+        due = self.plan(selection, force=force, until=until)
+        if not any(item.due for item in due):
+            return TrainReport(None, due)
+        self._require_checked()
+        training = Training(
+            usecase=self.usecase,
+            root=self.root,
+            ledger=self.ledger,
+            tracker=self.tracker,
+            until=None if until is None else self._instant(until),
+            workers=workers,
+            progress=self.progress,
+            verbose=self.verbose,
+        )
+        return training.run(due)
+
+    def diff(
+        self, selection: Selection = EVERYTHING, *, version: int | None = None, force: bool = False
+    ) -> tuple[Candidate, ...]:
+        """Say what `promote` would change, and why or why not."""
+        from datadriver.tracking import releases
+
+        return releases.diff(self.ledger, self.select(selection), version=version, force=force)
+
+    def promote(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        version: int | None = None,
+        force: bool = False,
+        manual: bool = True,
+        reason: str = "",
+    ) -> tuple[Release | None, tuple[Candidate, ...]]:
+        """Make challengers champions where they pass the gate, and record it as a release."""
+        from datadriver.tracking import releases
+
+        return releases.promote(
+            self.ledger,
+            self.tracker,
+            self.select(selection),
+            by=_user(),
+            reason=reason,
+            version=version,
+            force=force,
+            manual=manual,
+        )
+
+    def rollback(self, selection: Selection | None = None, *, release: int | None = None, reason: str = "") -> Release:
+        """Give instances back the champion that they had before; default: all of the newest release."""
+        from datadriver.tracking import releases
+        from datadriver.tracking.records import Key
+
+        chosen = None if selection is None else [Key(one.unit.key, one.model) for one in self.select(selection)]
+        return releases.rollback(
+            self.ledger, self.tracker, by=_user(), reason=reason, instances=chosen, release=release
+        )
+
+    def releases(self, *, limit: int | None = None) -> tuple[Release, ...]:
+        """Return the releases, newest first."""
+        from datadriver.tracking import queries
+
+        return queries.releases(self.ledger, limit=limit)
+
+    def drift(self, *, repair: bool = False) -> tuple[Drift, ...]:
+        """Return the instances whose alias in MLflow is not what the ledger says; `repair` sets the aliases."""
+        from datadriver.tracking import releases
+        from datadriver.tracking.records import Key
+
+        keys = [Key(one.unit.key, one.model) for one in self.instances]
+        return (releases.reconcile if repair else releases.drift)(self.ledger, self.tracker, keys)
+
+    def score(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        start: Time = None,
+        end: Time = None,
+        workers: int | None = None,
+    ) -> ScoreReport:
+        """Score a window with the champions; default: from the last score to the end of the data."""
+        from datadriver.fleet.score import Scoring
+
+        scoring = Scoring(
+            usecase=self.usecase,
+            root=self.root,
+            ledger=self.ledger,
+            window=self.window(start, end),
+            workers=workers,
+            progress=self.progress,
+            verbose=self.verbose,
+        )
+        return scoring.run(self.select(selection), choose_assets(self.assets, selection))
+
+    def run(self, selection: Selection = EVERYTHING, *, workers: int | None = None) -> RunReport:
+        """Do the whole chain: judge and train what is due, promote what won, score what is new.
+
+        Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
+        for `promote`.
+        """
+        trained = self.train(selection, workers=workers)
+        released, candidates = self.promote(selection, manual=False, reason="run")
+        served = any(line.champion_version is not None for line in self.status(selection))
+        scored = self.score(selection, workers=workers) if served else None
+        return RunReport(trained, released, candidates, scored)
+
+    def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:
+        """Return where each instance stands; `pandas.DataFrame(project.status())` is the fleet table."""
+        from datadriver.fleet.status import status
+
+        if selection == EVERYTHING:
+            return status(self.ledger, self.instances)
+        chosen = self.select(selection)
+        keys = {one.key for one in chosen}
+        return tuple(line for line in status(self.ledger, chosen) if f"{line.unit}/{line.model}" in keys)
+
+    def window(self, start: Time = None, end: Time = None) -> Window:
+        """Return the window between two times as people write them; naive times are in the use case's zone."""
+        from datadriver.data.window import Window
+
+        return Window(None if start is None else self._instant(start), None if end is None else self._instant(end))
+
+    def _instant(self, text: str | int | pd.Timestamp) -> Instant:
+        from datadriver.data.window import parse_instant
+
+        return parse_instant(text, self.usecase)
+
+    def _require_checked(self) -> None:
+        problems: Sequence[str] = self.check()
+        if problems:
+            raise ConfigError(problems)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,131 @@
+"""A tiny use case on disk, three assets of 200 rows, for the tests that go through the whole house."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ASSETS = ("P-1", "P-2", "15/9-F-1 C")
+
+YAML = """
+name: tiny
+fleet: {assets: fleet.csv}
+data:
+  resolution: 1h
+  sources:
+    sensors: {format: parquet, path: sensors.parquet, index: ts, asset: pump}
+contract: {suite: contracts/sensors.json}
+models:
+  temperature:
+    problem: regression
+    target: {column: temperature}
+    features: tiny.features:load
+    estimator: tiny.models:ridge
+    baseline: tiny.models:mean
+    window: {min_rows: 20, lookback: 2h}
+    evaluate: {metrics: [mae, r2], primary: mae, holdout: 20%, pooled: [mae]}
+    alarm: {on: residual, above: {quantile: 0.99}}
+scores: {window: 2d}
+tracking: {plots: false}
+"""
+
+FEATURES = """
+import pandas as pd
+
+def load(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[["current", "flow"]].assign(flow_before=frame["flow"].shift(1)).bfill()
+"""
+
+MODELS = """
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+def ridge(alpha=1.0):
+    return make_pipeline(StandardScaler(), Ridge(alpha=alpha))
+
+def mean():
+    return DummyRegressor()
+"""
+
+SUITE = """
+{"name": "sensors", "expectations": [
+  {"type": "expect_column_values_to_be_between", "severity": "critical",
+   "kwargs": {"column": "flow", "min_value": -50, "max_value": 50, "mostly": 0.99}}
+], "meta": {}}
+"""
+
+
+@dataclass(frozen=True)
+class TinyCase:
+    """The folder of the use case, and the ways in which tests change and call it."""
+
+    root: Path
+
+    def edit(self, old: str, new: str, file: str = "usecase.yaml") -> None:
+        path = self.root / file
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def data(self) -> pd.DataFrame:
+        return pd.read_parquet(self.root / "sensors.parquet")
+
+    def write(self, data: pd.DataFrame) -> None:
+        data.to_parquet(self.root / "sensors.parquet", index=False)
+
+    def run(self, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the command line in the use case, as a user would."""
+        return subprocess.run(
+            [sys.executable, "-m", "datadriver", *arguments],
+            cwd=self.root,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+
+def sensor_rows(asset: str, *, rows: int = 200, start: str = "2026-03-01", seed: int = 0) -> pd.DataFrame:
+    """Make a pump whose temperature follows its current and flow."""
+    generator = np.random.default_rng([seed, *asset.encode()])
+    current, flow = generator.normal(20, 3, rows), generator.normal(5, 2, rows)
+    return pd.DataFrame(
+        {
+            "pump": asset,
+            "ts": pd.date_range(start, periods=rows, freq="h", tz="UTC"),
+            "current": current,
+            "flow": flow,
+            "temperature": 40 + 2 * current - 3 * flow + generator.normal(0, 0.5, rows),
+        }
+    )
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyCase:
+    """Three assets, one Ridge model each, with a contract."""
+    root = tmp_path / "tiny"
+    files = {
+        "usecase.yaml": YAML,
+        "fleet.csv": "asset_id,country\n" + "".join(f"{asset},{c}\n" for asset, c in zip(ASSETS, "NO GB NO".split())),
+        "contracts/sensors.json": SUITE,
+        "src/tiny/__init__.py": "",
+        "src/tiny/features.py": FEATURES,
+        "src/tiny/models.py": MODELS,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(textwrap.dedent(text).lstrip("\n"), "utf-8")
+    case = TinyCase(root)
+    case.write(pd.concat([sensor_rows(asset) for asset in ASSETS]))
+    return case
