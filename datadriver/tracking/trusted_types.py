@@ -16,6 +16,7 @@ _CONTAINERS = (
     "builtins.frozenset",
     "builtins.bytes",
     "collections.OrderedDict",
+    "datetime.datetime",
     "datetime.timedelta",
     "numpy.dtype",
     "scipy.sparse._csc.csc_matrix",

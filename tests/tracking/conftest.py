@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -195,13 +197,11 @@ def ledger_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return "sqlite:///.datadriver/ledger.db"
     server: str = request.getfixturevalue("postgres")
-    return f"{server}/{_new_database(server, tmp_path)}"
+    return f"{server}/{_new_database(server)}"
 
 
-def _new_database(server: str, tmp_path: Path) -> str:
-    import sqlalchemy as sa
-
-    name = f"ledger_{abs(hash(tmp_path)) % 10**12}"
+def _new_database(server: str) -> str:
+    name = f"ledger_{uuid.uuid4().hex[:12]}"
     engine = sa.create_engine(server.replace("://", "+psycopg://") + "/postgres", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
