@@ -1,4 +1,4 @@
-"""How much of the dirt that the pump simulator plants the contract of examples/pumps catches, and how often it is wrong.
+"""How much of the dirt that the simulator plants the contract of examples/pumps catches, and how often it is wrong.
 
 On the same seeded pumps one kind of dirt is planted at a time; the same pumps without dirt are the controls. Recall is
 the share of dirty pumps on which a check meant for that kind breaches; the false-alarm rate is the share of clean

@@ -84,11 +84,11 @@ def _named(planted: Planted, kind: str, tag: str = "") -> Planted:
 
 
 def frozen(rng: np.random.Generator, export: Export) -> Planted:
-    """A sensor repeats its last value for half a day to four days."""
+    """A sensor repeats its last value for three hours to four days."""
     tag = str(
         rng.choice(["intake_pressure", "discharge_pressure", "motor_temperature", "vibration", "current", "flow"])
     )
-    rows, planted = _episode(rng, export, (12, 96))
+    rows, planted = _episode(rng, export, (3, 96))
     export.values[tag][rows] = export.values[tag][rows.start]
     return _named(planted, "frozen", tag)
 
@@ -104,20 +104,21 @@ def swapped(rng: np.random.Generator, export: Export) -> Planted:
 
 
 def unit(rng: np.random.Generator, export: Export) -> Planted:
-    """A transmitter is set to psi or to deg F, for two days to a month."""
+    """A transmitter is set to psi or to deg F, for half a day to a month."""
     tag = str(rng.choice(["intake_pressure", "discharge_pressure", "motor_temperature"]))
-    rows, planted = _episode(rng, export, (48, 700))
+    rows, planted = _episode(rng, export, (12, 700))
     value = export.values[tag]
     value[rows] = value[rows] * 1.8 + 32 if tag == "motor_temperature" else value[rows] * 14.5038
     return _named(planted, "unit", tag)
 
 
 def text(rng: np.random.Generator, export: Export) -> Planted:
-    """A bad connection writes words among the numbers, scattered over one to six days."""
+    """A bad connection writes words among the numbers, a few or many, over hours or days."""
     tag = str(rng.choice(list(export.values)))
-    rows, planted = _episode(rng, export, (24, 144))
+    rows, planted = _episode(rng, export, (6, 144))
     hit = np.arange(rows.start, rows.stop)
-    hit = hit[rng.random(len(hit)) < rng.uniform(0.1, 0.6)]
+    chosen = rng.random(len(hit)) < np.exp(rng.uniform(*np.log((0.02, 0.6))))
+    hit = hit[chosen] if chosen.any() else hit[:1]
     words = np.full(len(export.stamps), None, dtype=object)
     words[hit] = rng.choice(WORDS, len(hit))
     export.words[tag] = words
@@ -125,31 +126,31 @@ def text(rng: np.random.Generator, export: Export) -> Planted:
 
 
 def clock_step(rng: np.random.Generator, export: Export) -> Planted:
-    """The data logger's clock is wrong for half a day to five days, then set right again."""
+    """The data logger's clock is wrong by minutes or hours for half a day to five days, then set right again."""
     rows, planted = _episode(rng, export, (12, 120))
-    step = rng.choice([-1, 1]) * rng.uniform(0.5, 6) * HOUR
+    step = rng.choice([-1, 1]) * np.exp(rng.uniform(*np.log((1 / 12, 6)))) * HOUR
     export.stamps[rows] += step.astype("timedelta64[s]")
     return _named(planted, "clock_step")
 
 
 def gap(rng: np.random.Generator, export: Export) -> Planted:
-    """Nothing arrives for six hours to four days, and never will."""
-    rows, planted = _episode(rng, export, (6, 96))
+    """Nothing arrives for two hours to four days, and never will."""
+    rows, planted = _episode(rng, export, (2, 96))
     export.take(np.r_[0 : rows.start, rows.stop : len(export.stamps)])
     return _named(planted, "gap")
 
 
 def late(rng: np.random.Generator, export: Export) -> Planted:
-    """The newest half day to three days have not arrived yet."""
+    """The newest hours, or up to three days, have not arrived yet."""
     end = export.stamps.max()
-    start = end - min(rng.uniform(12, 72) * HOUR, (end - export.stamps.min()) / 3)
+    start = end - min(np.exp(rng.uniform(*np.log((4, 72)))) * HOUR, (end - export.stamps.min()) / 3)
     export.take(np.flatnonzero(export.stamps < start))
     return Planted("late", "", start, end)
 
 
 def duplicate(rng: np.random.Generator, export: Export) -> Planted:
     """A repeated transfer brings rows a second time, some with other values."""
-    rows, planted = _episode(rng, export, (12, 120))
+    rows, planted = _episode(rng, export, (1, 120))
     again = np.arange(rows.start, rows.stop)
     export.take(np.r_[0 : rows.stop, again, rows.stop : len(export.stamps)])
     changed = rows.stop + np.flatnonzero(rng.random(len(again)) < 0.2)
@@ -159,7 +160,7 @@ def duplicate(rng: np.random.Generator, export: Export) -> Planted:
 
 def unsorted(rng: np.random.Generator, export: Export) -> Planted:
     """A buffer is flushed late: its rows stand days after their place in the file."""
-    rows, planted = _episode(rng, export, (6, 72))
+    rows, planted = _episode(rng, export, (1, 72))
     place = int(rng.integers(rows.stop + 1, len(export.stamps)))
     export.take(np.r_[0 : rows.start, rows.stop : place, rows, place : len(export.stamps)])
     return _named(planted, "unsorted")
