@@ -11,6 +11,7 @@ import ast
 import itertools
 import math
 import operator
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,11 @@ Attributes = Mapping[str, AttributeValue]
 _Read = Callable[[Attributes], Any]
 _Test = Callable[[Attributes], bool]
 
-_LONGEST = 4000
+_LONGEST = 1000
+_HINTS = (
+    (re.compile(r"[&|]|!(?!=)|\b(AND|OR|NOT|IN)\b"), "write `and`, `or`, `not`, `in`"),
+    (re.compile(r"(?<![=!<>])=(?!=)"), "write == to compare"),
+)
 _OPERATORS: dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Eq: ("==", operator.eq),
     ast.NotEq: ("!=", operator.ne),
@@ -97,7 +102,7 @@ def _syntax_tree(text: str) -> ast.expr:
             return ast.parse(flat, mode="eval").body
     except SyntaxError as error:
         place = f", character {error.offset}" if error.offset else ""
-        hint = "; write `and`, `or`, `not`" if any(sign in flat for sign in ("&", "|", "!")) else ""
+        hint = next((f"; {hint}" for sign, hint in _HINTS if sign.search(flat)), "")
         raise ConfigError(f"`{flat}`{place}: {error.msg}{hint}") from None
     except (ValueError, RecursionError, MemoryError):
         raise ConfigError(f"`{flat[:60]}`: not an expression that can be read") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,8 @@ Here = tuple[str | int, ...]
 def model_problems(usecase: UseCase, name: str, model: Model) -> Iterator[Problem]:
     """Yield what is wrong with a model; with a grid, with each of its variants."""
     here = ("models", name)
-    broken = list(_grid_problems(here, model))
-    yield from broken
-    if broken:
+    yield from _grid_problems(here, model)
+    if not 0 < math.prod(map(len, model.grid.values())) <= _MOST_VARIANTS:
         return
     for spec in _specs(name, model):
         yield from _problem_kind(here, spec)
@@ -65,11 +65,9 @@ def _specs(name: str, model: Model) -> Iterator[Model]:
 def _grid_problems(here: Here, model: Model) -> Iterator[Problem]:
     if not model.grid:
         return
-    count = 1
     used = {variable for _, variable in placeholders(model.model_dump(exclude={"grid"}, by_alias=True, warnings=False))}
     for variable, values in model.grid.items():
         path = (*here, "grid", variable)
-        count *= len(values)
         if not PLACEHOLDER.fullmatch(f"{{{variable}}}"):
             yield Problem(path, f"{variable!r} is no name for a grid variable; letters, digits and _, a letter first")
         elif variable not in used:
@@ -78,6 +76,7 @@ def _grid_problems(here: Here, model: Model) -> Iterator[Problem]:
             yield Problem(path, "lists no values")
         if len(set(map(str, values))) < len(values):
             yield Problem(path, "lists a value twice")
+    count = math.prod(map(len, model.grid.values()))
     if count > _MOST_VARIANTS:
         yield Problem((*here, "grid"), f"makes {count} models; {_MOST_VARIANTS} are allowed")
 

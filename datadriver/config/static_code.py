@@ -86,9 +86,11 @@ def _find(module_name: str, root: Path) -> Path | None:
 
 
 def _modules(root: Path) -> Iterator[str]:
-    """Yield the names of the use case's own modules."""
+    """Yield the names of the use case's own modules; an empty `__init__.py` has no function to offer."""
     source = root / "src"
     for file in source.rglob("*.py"):
+        if file.name == "__init__.py" and not file.stat().st_size:
+            continue
         parts = file.relative_to(source).with_suffix("").parts
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

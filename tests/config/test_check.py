@@ -1,0 +1,224 @@
+"""`check` finds every mistake that can be found without data, all at once, and imports nothing heavy for it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datadriver.config.metric_names import METRIC_NAMES
+from datadriver.config.model_rules import MEANINGLESS, problem_names
+from datadriver.config.reference import render_config_reference
+from datadriver.config.rules import cron_problem
+from datadriver.config.schema import json_schema
+from datadriver.data.check import check
+from datadriver.training import problems as training_problems
+
+CODE = """\
+from sklearn.linear_model import Ridge
+def ridge(alpha=1.0): return Ridge(alpha=alpha)
+def mean(column): ...
+def features(frame): ...
+def mask(): ...
+def days_of_warning(y_true, y_score, frame): ...
+"""
+VALID: dict[str, Any] = {
+    "name": "pumps",
+    "fleet": {"assets": "fleet.csv"},
+    "data": {
+        "timezone": "Europe/Paris",
+        "resolution": "10min",
+        "sources": {
+            "sensors": {
+                "path": "data/{asset_id}.parquet",
+                "index": "ts",
+                "max_gap": "1h",
+                "tags": {"temperature": {"range": [0, 200]}, "vibration": {}},
+            },
+            "failures": {"path": "failures.csv", "index": "at", "asset": "pump", "join": "none"},
+        },
+    },
+    "contract": {"suite": "contracts/sensors.json", "parameters": {"hottest": 160}},
+    "models": {
+        "temperature": {
+            "problem": "regression",
+            "target": {"column": "temperature"},
+            "features": "pumps.models:features",
+            "estimator": "pumps.models:ridge",
+            "params": {"alpha": 2},
+            "baseline": "pumps.models:mean",
+            "baseline_params": {"column": "vibration"},
+            "evaluate": {"metrics": ["mae", "r2"], "primary": "mae"},
+            "alarm": {"on": "residual", "above": 3, "for": "2h"},
+        },
+        "failure": {
+            "problem": "classification",
+            "fit": ["type"],
+            "target": {"events": "failures", "horizon": "{horizon}"},
+            "grid": {"horizon": ["1d", "3d"]},
+            "estimator": "pumps.models:ridge",
+            "baseline": "pumps.models:mean",
+            "baseline_params": {"column": "vibration"},
+            "evaluate": {"split": "group", "metrics": ["brier", "pumps.models:days_of_warning"]},
+        },
+    },
+    "overrides": [{"where": 'country == "BR"', "set": {"contract.parameters.hottest": 170}}],
+    "environments": {"prod": {"tracking": {"uri": "${MLFLOW}"}}},
+}
+
+
+def project(root: Path, tree: dict[str, Any]) -> Path:
+    (root / "usecase.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
+    (root / "fleet.csv").write_text("asset_id,country,type\nP-1,BR,ESP\nP-2,NO,ESP\nP-3,NO,\n")
+    tree["models"].get("failure", {}).setdefault("where", None)
+    (root / "contracts").mkdir()
+    kwargs = {"column": "temperature", "max_value": {"$PARAMETER": "hottest"}}
+    suite = {"name": "s", "expectations": [{"type": "expect_column_values_to_be_between", "kwargs": kwargs}]}
+    (root / "contracts" / "sensors.json").write_text(json.dumps(suite))
+    (root / "src" / "pumps").mkdir(parents=True)
+    (root / "src" / "pumps" / "__init__.py").touch()
+    (root / "src" / "pumps" / "models.py").write_text(CODE)
+    return root
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """Return the valid tree with one dotted path changed; `...` takes it out."""
+    tree: dict[str, Any] = copy.deepcopy(VALID)
+    tree["models"]["failure"]["where"] = "type is not None"
+    here: Any = tree
+    *parts, last = path.split(".")
+    for part in parts:
+        here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
+    if value is ...:
+        del here[last]
+    else:
+        here[last] = value
+    return tree
+
+
+def test_a_sound_use_case_has_no_problems(tmp_path: Path) -> None:
+    assert check(project(tmp_path, changed("description", "sound")), None, {}) == ()
+
+
+MISTAKES = [
+    ("data.timezone", "Europe/Pari", "data.timezone: there is no time zone 'Europe/Pari'; did you mean 'Europe/Paris'"),
+    ("data.index", "step", "data.resolution: data.index is step, so this must be a whole number"),
+    ("data.resolution", 10, "data.resolution: data.index is time, so this must be a duration"),
+    ("data.sources.sensors.max_gap", 5, "data.sources.sensors.max_gap: data.index is time"),
+    ("data.sources.sensors.path", ..., "data.sources.sensors: says nowhere what to read"),
+    ("data.sources.sensors.format", "sql", "data.sources.sensors.uri: is required for format sql"),
+    ("data.sources.sensors.function", "pumps.models:features", "sensors.path: means nothing for format python"),
+    ("data.sources.sensors.path", "{contry}/{asset_id}.csv", "no asset has an attribute 'contry'; did you mean"),
+    ("data.sources.sensors.path", "{type}/{asset_id}.csv", "'type' is empty for P-3"),
+    ("data.sources.sensors.tags.temperature.range", [5, 5], "the low end 5 is not below the high end 5"),
+    ("data.sources.failures.join", "asof", "the source 'failures' is part of the sensor frame; give it `join: none`"),
+    ("data.mask", "pumps.models:mask", "pumps.models:mask is called with 1 argument, and takes 0"),
+    ("data.mask", "pumps.modles:mask", "there is no module 'pumps.modles'; did you mean 'pumps.models'?"),
+    ("models.temperature.problem", "regresion", "there is no problem 'regresion'; did you mean 'regression'?"),
+    ("models.temperature.target", ..., "models.temperature.target.column: is required for regression"),
+    ("models.temperature.target.column", "temprature", "no source has a tag 'temprature'; did you mean 'temperature'?"),
+    ("models.temperature.estimator", "pumps.models:rigde", "has no function 'rigde'; did you mean 'ridge'"),
+    ("models.temperature.params", {"alhpa": 1}, "params.alhpa: pumps.models:ridge takes no argument"),
+    ("models.temperature.baseline_params", {}, "pumps.models:mean needs the argument 'column'"),
+    ("models.temperature.evaluate.metrics", ["rmes"], "there is no metric 'rmes'; did you mean 'rmse'"),
+    ("models.temperature.evaluate.metrics", ["mae", "brier"], "'brier' says nothing about regression"),
+    ("models.temperature.evaluate.primary", "rmse", "'rmse' is not among the metrics"),
+    ("models.temperature.evaluate.pooled", ["r3"], "models.temperature.evaluate.pooled[0]: there is no metric 'r3'"),
+    ("models.temperature.evaluate", {"holdout": "5d", "train": "5d"}, "give either `holdout` or `train`"),
+    ("models.temperature.evaluate", {"split": "group"}, "`group` holds out whole assets, but each fit covers one"),
+    ("models.temperature.evaluate", {"embargo": "horizon"}, "`horizon` is the target's, which has none"),
+    ("models.temperature.where", "contry == 'NO'", "no asset has an attribute 'contry'; did you mean 'country'?"),
+    ("models.temperature.where", "country == 5", "'country' is text for every asset, and 5 is a number"),
+    ("models.temperature.where", "country =", "models.temperature.where: `country =`, character"),
+    ("models.failure.target.events", "failure", "there is no source 'failure'; did you mean 'failures'?"),
+    ("models.failure.target.horizon", ..., "models.failure.target.horizon: is required with `events`"),
+    ("models.failure.target.horizon", "{horizn}", "{horizn} is not a grid variable; its grid has horizon"),
+    ("models.failure.alarm", {"on": "residual", "above": 1}, "classification has no residual"),
+    ("models.failure.evaluate.holdout", "30d", "`split: group` takes a share such as 20%, not 30d"),
+    ("models.failure.evaluate.group", "type", "every unit has one 'type' only"),
+    ("models.failure.evaluate.group", "sites", "models.failure.evaluate.group: no asset has an attribute 'sites'"),
+    ("models.failure.where", "True", "asset P-3 has no value for 'type'"),
+    ("models.failure.fit", ["typ"], "models.failure.fit: no asset has an attribute 'typ'"),
+    ("overrides.0.set", {"models.failure.windw.train": "1d"}, "models.failure has no key 'windw'; did you mean"),
+    ("overrides.0.set", {"models.failure.window.train": "1d"}, "set the model differently for P-1"),
+    ("overrides.0.set", {"models.temperature.evaluate.train": "1d", "models.temperature.evaluate.holdout": "1d"},
+     "give either `holdout` or `train`; the other is the rest (as overrides have it for P-1)"),
+    ("overrides.0.where", "contry == 'NO'", "overrides[0].where: `contry == 'NO'`: no asset has an attribute 'contry'"),
+    ("contract.suite", "contracts/sensor.json", "contracts/sensor.json"),
+    ("contract.parameters", {"hotest": 1}, "hottest"),
+    ("schedule.train", "0 25 * * *", "schedule.train: '0 25 * * *': '25' is not an hour"),
+    ("schedule.group", "site", "schedule.group: no asset has an attribute 'site'"),
+    ("fleet.assets", "fleets.csv", "there is no file 'fleets.csv'; did you mean 'fleet.csv'?"),
+    ("fleet.id", "asset", "fleet.csv has no column 'asset'; did you mean 'asset_id'?"),
+    ("monitor.then", ["retrian"], "there is no step 'retrian'; did you mean 'retrain'?"),
+    ("seed", -1, "seed: must be from 0"),
+    ("environments.prod.tracking", {"urii": 1}, "environments.prod.tracking.urii: unknown key; did you mean 'uri'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "said"), MISTAKES, ids=[f"{path}={value}" for path, value, _ in MISTAKES])
+def test_each_mistake_is_found(tmp_path: Path, path: str, value: Any, said: str) -> None:
+    found = check(project(tmp_path, changed(path, value)), None, {})
+    assert any(said in problem for problem in found), found
+
+
+def test_one_mistake_does_not_hide_another(tmp_path: Path) -> None:
+    tree = changed("models.temperature.estimator", "pumps.models:rigde")
+    tree["models"]["failure"]["windw"] = {}
+    tree["models"]["temperature"]["evaluate"]["metrics"] = ["mae", "rmes"]
+    tree["data"]["sources"]["sensors"]["max_gap"] = "1x"
+    tree["fleet"]["id"] = "asset"
+    del tree["data"]["sources"]["failures"]["index"]
+    found = check(project(tmp_path, tree), None, {})
+    for said in (
+        "'ridge'",
+        "did you mean 'window'",
+        "did you mean 'rmse'",
+        "'1x' is not",
+        "failures.index: is required",
+        "'asset_id'",
+    ):
+        assert any(said in problem for problem in found), (said, found)
+    assert len(found) == 6, found
+
+
+def test_a_check_loads_nothing_heavy(tmp_path: Path) -> None:
+    root = project(tmp_path, changed("description", "sound"))
+    heavy = "pandas sklearn great_expectations mlflow airflow sqlalchemy scipy"
+    script = (
+        "import sys; from pathlib import Path; from datadriver.data.check import check; "
+        f"print(check(Path({str(root)!r}), None, {{}}), [name for name in {heavy.split()!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "() []"
+
+
+@pytest.mark.parametrize("name", training_problems.problem_names())
+def test_the_metrics_that_make_sense_are_those_of_the_problem(name: str) -> None:
+    assert METRIC_NAMES - MEANINGLESS[name] == training_problems.find_problem(name).understands
+    assert problem_names() == training_problems.problem_names()
+
+
+@pytest.mark.parametrize("text", ["0 3 * * 0", "@hourly", "*/15 0-6,22 1 JAN-mar mon", "0 0 * * 7"])
+def test_cron_texts_that_are_right_pass(text: str) -> None:
+    assert cron_problem(text) is None
+
+
+@pytest.mark.parametrize("text", ["", "0 3 * *", "@hourli", "60 * * * *", "5-1 * * * *", "* * * * */0", "a * * * *"])
+def test_cron_texts_that_are_wrong_do_not(text: str) -> None:
+    assert cron_problem(text)
+
+
+def test_every_key_is_in_the_reference_and_in_the_schema() -> None:
+    page, schema = render_config_reference(), json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    keys = {key for section in sections for key in section.get("properties", {})}
+    assert all(f"| `{key}` |" in page for key in keys)
+    assert {"for", "from", "horizon", "nulls"} <= keys
+    assert all("description" in section for section in schema["$defs"].values())
