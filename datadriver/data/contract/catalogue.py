@@ -30,6 +30,7 @@ _ITEM = {
     "success_on_last_run",
     "expectation_context",
 }
+_RARE = {"batch_id", "catch_exceptions", "condition_parser", "result_format", "windows"}
 _SPANS = ("max_duration", "max_gap", "max_age", "min_interval", "max_interval")
 
 
@@ -133,8 +134,19 @@ def _item_problems(item: Any, parameters: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(kwargs, dict):
         yield f" {kind}: `kwargs` must be an object, not {_kind(kwargs)}"
         return
-    yield from (f" {kind}: {text}" for text in _kwargs_problems(kind, kwargs))
+    filled = {key: _filled(value, parameters) for key, value in kwargs.items()}
+    yield from (f" {kind}: {text}" for text in _kwargs_problems(kind, filled))
     yield from (f" {kind}: {text}" for text in _parameter_problems(kwargs, parameters))
+
+
+_UNKNOWN = object()
+
+
+def _filled(value: Any, parameters: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict) and "$PARAMETER" in value:
+        name = value["$PARAMETER"]
+        return parameters.get(name, _UNKNOWN) if isinstance(name, str) else _UNKNOWN
+    return value
 
 
 def _kwargs_problems(kind: str, kwargs: Mapping[str, Any]) -> Iterator[str]:
@@ -145,7 +157,7 @@ def _kwargs_problems(kind: str, kwargs: Mapping[str, Any]) -> Iterator[str]:
     if not entry.pandas:
         yield "works on SQL tables only, and a contract judges a frame in memory"
     for key in kwargs.keys() - set(entry.kwargs):
-        yield f"unknown keyword {key!r}{nearest(key, entry.kwargs)}"
+        yield f"unknown keyword {key!r}{nearest(key, set(entry.kwargs) - _RARE)}"
     for key in entry.required:
         if kwargs.get(key) is None:
             yield f"the keyword {key!r} is missing"
@@ -154,6 +166,7 @@ def _kwargs_problems(kind: str, kwargs: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is {kwargs[key]!r}{nearest(kwargs[key], map(str, allowed))}"
     for key in _SPANS if entry.ours else ():
         yield from _span_problems(key, kwargs.get(key))
+    yield from _order_problems(kwargs)
 
 
 def _span_problems(key: str, value: Any) -> Iterator[str]:
@@ -162,6 +175,18 @@ def _span_problems(key: str, value: Any) -> Iterator[str]:
             parse_duration(value)
         except ValueError as error:
             yield f"{key}: {error}"
+
+
+def _order_problems(kwargs: Mapping[str, Any]) -> Iterator[str]:
+    low, high, mostly = (kwargs.get(key) for key in ("min_value", "max_value", "mostly"))
+    if _is_number(low) and _is_number(high) and low > high:
+        yield f"min_value {low} is above max_value {high}, so nothing can meet it"
+    if _is_number(mostly) and not 0 <= mostly <= 1:
+        yield f"mostly is {mostly}; it is a share from 0 to 1"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _parameter_problems(value: Any, parameters: Mapping[str, Any]) -> Iterator[str]:

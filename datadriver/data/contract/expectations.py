@@ -34,7 +34,7 @@ class ExpectColumnValuesToNotBeFrozen(SensorExpectation):
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_duration", "tolerance", "except_values")
 
-    _spans = pydantic.validator("max_duration", allow_reuse=True)(check_span)
+    _spans = pydantic.validator("max_duration", pre=True, allow_reuse=True)(check_span)
 
     @classmethod
     def sentence(cls, given: dict[str, Any]) -> str:
@@ -83,7 +83,7 @@ class ExpectColumnGapsToBeAtMost(SensorExpectation):
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_gap")
 
-    _spans = pydantic.validator("max_gap", allow_reuse=True)(check_span)
+    _spans = pydantic.validator("max_gap", pre=True, allow_reuse=True)(check_span)
 
     @classmethod
     def sentence(cls, given: dict[str, Any]) -> str:
@@ -120,7 +120,7 @@ class ExpectDataToBeFresh(SensorExpectation):
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "max_age")
 
-    _spans = pydantic.validator("max_age", allow_reuse=True)(check_span)
+    _spans = pydantic.validator("max_age", pre=True, allow_reuse=True)(check_span)
 
     @classmethod
     def sentence(cls, given: dict[str, Any]) -> str:
@@ -157,7 +157,7 @@ class ExpectSamplingRateToBeBetween(SensorExpectation):
 
     success_keys: ClassVar[tuple[str, ...]] = ("column", "min_interval", "max_interval")
 
-    _spans = pydantic.validator("min_interval", "max_interval", allow_reuse=True)(check_span)
+    _spans = pydantic.validator("min_interval", "max_interval", pre=True, allow_reuse=True)(check_span)
 
     @classmethod
     def sentence(cls, given: dict[str, Any]) -> str:

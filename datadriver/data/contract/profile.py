@@ -28,15 +28,15 @@ def profile(frames: Sequence[SensorFrame], *, name: str = "sensors") -> dict[str
     """Return a draft suite, in Great Expectations' JSON, that these frames meet.
 
     Args:
-        frames: Good history of one or more assets; a tag counts if any frame has it.
+        frames: Good history of one or more assets; frames without any value are left out.
         name: Name of the suite.
 
     Raises:
-        DataError: if there is no frame with rows.
+        DataError: if no frame has a value.
     """
-    frames = [frame for frame in frames if len(frame.frame)]
+    frames = [frame for frame in frames if frame.frame.notna().to_numpy().any()]
     if not frames:
-        raise DataError("there is no history to profile: give at least one asset with rows in its window")
+        raise DataError("there is no history to profile: give at least one asset with values in its window")
     views = [View.of(to_batch(frame)) for frame in frames]
     columns = list(dict.fromkeys(str(column) for frame in frames for column in frame.frame.columns))
     expectations = [*_of_frame(views), *_of_reading(frames)]
@@ -82,7 +82,7 @@ def _of_frame(views: Sequence[View]) -> Iterator[dict[str, Any]]:
             max_gap=_span(first, 2 * widest),
         )
     seen = [step for view in views if (step := interval(view.at, view.present(None)))]
-    if seen:
+    if len(seen) == len(views):
         yield _expect(
             "expect_sampling_rate_to_be_between",
             f"Rows are {first.show(min(seen))} to {first.show(max(seen))} apart (medians); half and twice that.",
@@ -183,10 +183,16 @@ def _range(values: Values) -> tuple[float, float]:
     """Return a widened, rounded range; one that touches or stays on one side of zero does not cross it."""
     low, high = (float(value) for value in np.quantile(values, _TAILS))
     room = (high - low) / 4 or abs(high) / 4 or 1.0
-    grain = 10.0 ** math.floor(math.log10(high - low + 2 * room) - 1)
+    grain = _grain((high - low + 2 * room) / 20)
     wide_low = _round(low - room, grain, math.floor)
     wide_high = _round(high + room, grain, math.ceil)
     return (max(wide_low, 0.0) if low >= 0 else wide_low, min(wide_high, 0.0) if high <= 0 else wide_high)
+
+
+def _grain(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, ... in all powers of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= least))
 
 
 def _round(value: float, grain: float, how: Callable[[float], int]) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from datadriver.data.contract.engine import quiet
+
 _FIELDS_OF_ITEM = {"id", "meta", "notes", "description", "severity", "rendered_content"}
 
 
@@ -18,10 +20,11 @@ def text() -> str:
 
 def snapshot() -> dict[str, dict[str, Any]]:
     """Return the catalogue as Great Expectations and our own expectations are now: what `catalogue.json` holds."""
-    import great_expectations.expectations.core  # noqa: F401, PLC0415 - registers them
-    from great_expectations.expectations import registry  # noqa: PLC0415
+    with quiet():
+        import great_expectations.expectations.core  # noqa: F401, PLC0415 - registers them
+        from great_expectations.expectations import registry  # noqa: PLC0415
 
-    from datadriver.data.contract import expectations  # noqa: PLC0415
+        from datadriver.data.contract import expectations  # noqa: PLC0415
 
     found = {}
     for name, implementation in sorted(registry._registered_expectations.items()):

@@ -1,0 +1,56 @@
+"""Frames and suites to judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datadriver.config.fleet import Asset
+from datadriver.data.frame import SensorFrame
+
+DAY = 144
+MakeSensor = Callable[..., SensorFrame]
+Expect = Callable[..., dict[str, Any]]
+
+
+def times(rows: int = DAY, step: str = "10min") -> pd.DatetimeIndex:
+    return pd.date_range("2024-03-01", periods=rows, freq=step, tz="UTC", unit="us", name="time")
+
+
+@pytest.fixture
+def make_sensor() -> MakeSensor:
+    """A frame of one asset, every 10 minutes from 2024-03-01, unless `index` says otherwise."""
+
+    def make(columns: dict[str, Any], index: pd.Index | None = None, **about: Any) -> SensorFrame:
+        rows = len(next(iter(columns.values())))
+        index = times(rows) if index is None else index
+        frame = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()}, index=index)
+        return SensorFrame(Asset(about.pop("asset_id", "P-101")), frame, **about)
+
+    return make
+
+
+@pytest.fixture
+def expect() -> Expect:
+    def item(kind: str, severity: str | None = None, /, **kwargs: Any) -> dict[str, Any]:
+        return {"type": kind, "kwargs": kwargs} | ({"severity": severity} if severity else {})
+
+    return item
+
+
+@pytest.fixture
+def write_suite(tmp_path: Path) -> Callable[..., Path]:
+    """Writes `suite.json` with these expectations into `tmp_path`."""
+
+    def write(*expectations: Any) -> Path:
+        path = tmp_path / "suite.json"
+        path.write_text(json.dumps({"name": "sensors", "expectations": list(expectations)}), encoding="utf-8")
+        return path
+
+    return write
