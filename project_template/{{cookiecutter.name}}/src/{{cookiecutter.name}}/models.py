@@ -44,14 +44,14 @@ def always_the_rate() -> DummyClassifier:
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.ensemble import IsolationForest
+from sklearn.covariance import EllipticEnvelope
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 
 
-def unlike_the_past(trees: int = 100) -> Pipeline:
-    """Return a forest that isolates what is unlike the past; `trees` is its size."""
-    return make_pipeline(SimpleImputer(), IsolationForest(n_estimators=trees, random_state=0))
+def unlike_the_past(normal: float = 0.9) -> Pipeline:
+    """Return a model of how the features go together in the most `normal` share of the past."""
+    return make_pipeline(SimpleImputer(), EllipticEnvelope(support_fraction=normal, random_state=0))
 
 
 def far_from_the_mean() -> FarFromTheMean:

@@ -1,0 +1,1 @@
+"""What `usecase.yaml` says, as frozen models: read, overlaid, checked, resolved for an asset."""
