@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,20 @@ def open_engine(uri: str, root: Path, *, schema: str) -> sa.Engine:
             f"ledger.uri: {without_credentials(uri)!r} is not a database URL; write for example "
             "sqlite:///.datadriver/ledger.db or postgresql://user@host/database"
         ) from None
+    makers: dict[str, Callable[[sa.URL], sa.Engine]] = {
+        "sqlite": _sqlite,
+        "postgresql": partial(_postgresql, schema=schema),
+    }
+    if url.get_backend_name() not in makers:
+        raise ConfigError(f"ledger.uri: {url.get_backend_name()!r} is not supported; use SQLite or PostgreSQL")
     with reaching(full):
-        if url.get_backend_name() == "sqlite":
-            engine = _sqlite(url)
-        elif url.get_backend_name() == "postgresql":
-            engine = _postgresql(url, schema)
-        else:
-            raise ConfigError(f"ledger.uri: {url.get_backend_name()!r} is not supported; use SQLite or PostgreSQL")
-        migrate(engine)
+        engine = makers[url.get_backend_name()](url)
+        try:
+            _make_schema(engine, schema)
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     return engine
 
 
@@ -127,11 +134,16 @@ def _postgresql(url: sa.URL, schema: str) -> sa.Engine:
             cursor.execute(f'SET search_path TO "{schema}"')
         connection.autocommit = before
 
+    return engine
+
+
+def _make_schema(engine: sa.Engine, schema: str) -> None:
+    if engine.dialect.name != "postgresql":
+        return
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         if not sa.inspect(connection).has_schema(schema):
             connection.execute(sa.schema.CreateSchema(schema))
-    return engine
 
 
 @contextmanager

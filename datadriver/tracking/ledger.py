@@ -56,7 +56,11 @@ class Ledger:
         """
         engine = open_engine(usecase.ledger.uri, root, schema=usecase.name)
         ledger = cls(engine, without_credentials(rooted(usecase.ledger.uri, root)))
-        ledger._claim(usecase.name)
+        try:
+            ledger._claim(usecase.name)
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     def close(self) -> None:

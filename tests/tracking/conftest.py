@@ -33,7 +33,7 @@ from datadriver.training.results import Decision, Seen, TrainResult
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
-def make_usecase(**changes: Any) -> UseCase:
+def _make_usecase(**changes: Any) -> UseCase:
     return UseCase.model_validate(
         {
             "name": "pumps",
@@ -47,18 +47,18 @@ def make_usecase(**changes: Any) -> UseCase:
     )
 
 
-def make_instance(usecase: UseCase, asset: str = "P-101", model: str = "load") -> Instance:
+def _make_instance(usecase: UseCase, asset: str = "P-101", model: str = "load") -> Instance:
     unit = Unit(asset, (Asset(asset, {"country": "NO", "depth_m": 1200.5}),))
     return Instance(unit, model, usecase.models["load"], usecase)
 
 
-def features(rows: int = 200) -> pd.DataFrame:
+def _features(rows: int = 200) -> pd.DataFrame:
     values = np.random.default_rng(0).normal(size=(rows, 3))
     return pd.DataFrame(values, columns=["intake_pressure", "motor temperature", "flow"])
 
 
-def make_result(instance: Instance, estimator: Any = None, **changes: Any) -> TrainResult:
-    frame = features()
+def _make_result(instance: Instance, estimator: Any = None, **changes: Any) -> TrainResult:
+    frame = _features()
     if estimator is None:
         estimator = make_pipeline(StandardScaler(), Ridge()).fit(frame, frame.sum(axis=1))
     until = pd.Timestamp("2026-01-02", tz="UTC")
@@ -90,13 +90,34 @@ def make_result(instance: Instance, estimator: Any = None, **changes: Any) -> Tr
 
 
 @pytest.fixture
+def make_usecase() -> Callable[..., UseCase]:
+    return _make_usecase
+
+
+@pytest.fixture
+def make_instance() -> Callable[..., Instance]:
+    return _make_instance
+
+
+@pytest.fixture
+def make_result() -> Callable[..., TrainResult]:
+    """A training that went well; keyword arguments change what it says."""
+    return _make_result
+
+
+@pytest.fixture
+def features() -> pd.DataFrame:
+    return _features()
+
+
+@pytest.fixture
 def usecase() -> UseCase:
-    return make_usecase()
+    return _make_usecase()
 
 
 @pytest.fixture
 def instance(usecase: UseCase) -> Instance:
-    return make_instance(usecase)
+    return _make_instance(usecase)
 
 
 @pytest.fixture
@@ -141,7 +162,7 @@ def pumps_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database, made once: MLflow's migrations take seconds."""
     root = tmp_path_factory.mktemp("mlflow")
-    Tracker.open(make_usecase(name="template"), root)
+    Tracker.open(_make_usecase(name="template"), root)
     return root / ".datadriver" / "mlflow.db"
 
 
@@ -215,7 +236,7 @@ def open_ledger(tmp_path: Path, ledger_uri: str) -> Iterator[Callable[[], Ledger
     opened = []
 
     def open_() -> Ledger:
-        opened.append(Ledger.open(make_usecase(ledger={"uri": ledger_uri}), tmp_path))
+        opened.append(Ledger.open(_make_usecase(ledger={"uri": ledger_uri}), tmp_path))
         return opened[-1]
 
     yield open_
