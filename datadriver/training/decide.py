@@ -101,7 +101,7 @@ def _figures(ours: float | None, theirs: float | None) -> tuple[str, str]:
     """Write two figures with as few digits as tell them apart, but three at least.
 
     >>> _figures(1.92, 3.1), _figures(0.123456, 0.123451), _figures(2.0, None)
-    (('1.92', '3.10'), ('0.123456', '0.123451'), ('2.00', 'not available'))
+    (('1.92', '3.10'), ('0.12346', '0.12345'), ('2.00', 'not available'))
     """
     for digits in range(3, 13):
         first, second = _figure(ours, digits), _figure(theirs, digits)

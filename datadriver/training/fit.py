@@ -78,7 +78,9 @@ def train_instance(  # noqa: PLR0913 - what a training depends on, no more
         version = better_of(primary, model, baseline, instance.spec.promote)
         duel = court.compare(version, incumbent) if incumbent else None
         decision = decide(primary, Candidates(model, baseline, version), duel, instance.spec.promote)
+        unanswered = missing_metrics(model, baseline, (*instance.spec.evaluate.metrics, primary.name))
         plots = draw(instance, frames, problem, version, parts)
+    digest = frames_digest(frames)
     return TrainResult(
         unit=instance.unit.key,
         model=instance.model,
@@ -99,9 +101,9 @@ def train_instance(  # noqa: PLR0913 - what a training depends on, no more
         holdout=scored_holdout(version, parts),
         plots=plots,
         params=parameters(instance),
-        frame_digest=frames_digest(frames),
-        result_key=result_key(instance, frames, events, root=root),
-        warnings=tuple(dict.fromkeys([*odd_features(parts.fit), *missing_metrics(model, baseline), *warnings])),
+        frame_digest=digest,
+        result_key=result_key(instance, frames, events, root=root, digest=digest),
+        warnings=tuple(dict.fromkeys([*odd_features(parts.fit), *unanswered, *warnings])),
         seconds=time.perf_counter() - started,
     )
 

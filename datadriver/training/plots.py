@@ -12,6 +12,7 @@ import pandas as pd
 
 POINTS = 1200
 BINS = 40
+_TICKS = ((86400.0, "%Y-%m-%d"), (3600.0, "%d %b %H:%M"), (60.0, "%H:%M"), (1.0, "%H:%M:%S"))
 _INK, _PALE, _WARM, _GRID = "#1f4e79", "#a8bfd4", "#c8501e", "#dddddd"
 
 
@@ -119,11 +120,14 @@ def _figure(title: str, draw: Callable[..., None], widths: tuple[float, ...] = (
 
 
 def _label(axes: Any, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=8, loc="left")
+    """Write titles; places that are given need not be measured, which takes longer than drawing."""
+    axes.set_title(title, fontsize=8, loc="left", y=1.0)
     axes.set_xlabel(x, fontsize=8)
+    axes.xaxis.set_label_coords(0.5, -0.12)
     axes.set_ylabel(y, fontsize=8)
     axes.tick_params(labelsize=7, length=2)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.locator_params(axis="y", nbins=4)
 
 
 def _lines(axes: Any, values: tuple[float, ...], *, upright: bool = False) -> None:
@@ -142,10 +146,20 @@ def _scatter_over_time(axes: Any, instants: pd.Index, values: np.ndarray, colour
         return
     seconds = at.as_unit("us").asi8 / 1e6
     axes.plot(seconds, values[shown], ".", markersize=2, color=colour)
-    low, high = axes.dataLim.intervalx
-    ticks = np.linspace(low, high, 5)[:-1] if high > low else np.array([low])
-    style = "%Y-%m-%d" if high - low > 4 * 86400 else "%d %b %H:%M"
-    axes.set_xticks(ticks, [pd.Timestamp(tick, unit="s").strftime(style) for tick in ticks])
+    ticks, labels = _time_ticks(*axes.dataLim.intervalx)
+    axes.set_xticks(ticks, labels)
+
+
+def _time_ticks(low: float, high: float) -> tuple[np.ndarray, list[str]]:
+    """Return about four round instants (seconds since 1970, UTC) between two, and how to write them.
+
+    >>> _time_ticks(0.0, 10 * 86400.0)[1]
+    ['1970-01-01', '1970-01-04', '1970-01-07', '1970-01-10']
+    """
+    unit, style = next((one for one in _TICKS if high - low >= 3 * one[0]), _TICKS[-1])
+    step = unit * max(1, round((high - low) / 4 / unit + 0.49))
+    ticks = np.arange(np.ceil(low / unit) * unit, high + 1, step)
+    return ticks, [pd.Timestamp(tick, unit="s").strftime(style) for tick in ticks]
 
 
 def _sample(rows: int) -> np.ndarray:
@@ -155,10 +169,11 @@ def _sample(rows: int) -> np.ndarray:
 
 def _precision_recall(positive: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(-score, kind="stable")
-    hits = np.cumsum(positive[order])
+    hits, ranked = np.cumsum(positive[order]), score[order]
     if not len(hits) or not hits[-1]:
         return np.array([]), np.array([])
-    shown = _sample(len(hits))
+    whole = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # rows with one score are taken together
+    shown = whole[_sample(len(whole))]
     return hits[shown] / hits[-1], hits[shown] / (shown + 1)
 
 

@@ -48,12 +48,13 @@ def figures(model: Judged, baseline: Judged, duel: Duel | None) -> dict[str, Map
     return found
 
 
-def missing_metrics(model: Judged, baseline: Judged) -> list[str]:
-    """Say which metrics have no value and why."""
+def missing_metrics(model: Judged, baseline: Judged, asked: Sequence[str]) -> list[str]:
+    """Say which of the metrics that were asked for have no value, and why."""
     return [
         f"{name} of the {judged.scorer.role} is not available: {reason}"
         for judged in (model, baseline)
         for name, reason in judged.reasons.items()
+        if name in asked
     ]
 
 

@@ -28,18 +28,24 @@ _DISTRIBUTION = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "
 
 
 def result_key(
-    instance: Instance, frames: Sequence[SensorFrame], events: Mapping[str, pd.DataFrame], *, root: Path
+    instance: Instance,
+    frames: Sequence[SensorFrame],
+    events: Mapping[str, pd.DataFrame],
+    *,
+    root: Path,
+    digest: str | None = None,
 ) -> str:
     """Return the sha256 of what decides a training: same key, same model bytes on one platform.
 
     It covers the sensor frames and events, the use case's source, the resolved configuration of the instance, the
-    versions of the distributions that the fit imports, Python, the platform, and the seed.
+    versions of the distributions that the fit imports, Python, the platform, and the seed. `digest` is that of the
+    frames, where it is known already.
     """
     usecase = instance.usecase
     parts = {
         "unit": instance.unit.key,
         "model": instance.model,
-        "frames": frames_digest(frames),
+        "frames": digest or frames_digest(frames),
         "windows": sorted((sensor.asset.id, _window(sensor)) for sensor in frames),
         "events": _events_digest(instance, events),
         "code": code_digest(root, usecase.name),

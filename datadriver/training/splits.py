@@ -98,7 +98,7 @@ def _by_time(table: Table, evaluate: Evaluate, embargo: timedelta | int, horizon
 
 def _by_group(table: Table, evaluate: Evaluate, horizon: timedelta | int, seed: int, where: str) -> Split:
     groups = table.groups.astype(str)
-    names = sorted(set(groups))
+    names = sorted({str(name) for name in table.groups})
     if len(names) < 2:
         raise DataError(
             f"{where}: a split by group needs two groups, the rows have {len(names)} value of "
