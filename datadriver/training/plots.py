@@ -52,7 +52,8 @@ def residuals(view: View) -> bytes:
         _scatter_over_time(over_time, view.instants, residual, _INK)
         _lines(over_time, () if limit is None else (limit, -limit))
         _label(over_time, "residuals on the holdout", "", f"actual - predicted, {view.quantity}")
-        distribution.hist(residual[np.isfinite(residual)], bins=BINS, color=_INK, histtype="stepfilled")
+        counts, edges = np.histogram(residual[np.isfinite(residual)], BINS)
+        distribution.stairs(counts, edges, fill=True, color=_INK)
         _label(distribution, "distribution", f"residual, {view.quantity}", "rows")
         shown = _sample(len(residual))
         against.plot(view.y_score[shown], view.y_true[shown], ".", markersize=2, color=_INK)
@@ -99,7 +100,7 @@ def anomaly(view: View) -> bytes:
         edges = np.histogram_bin_edges(both[np.isfinite(both)], BINS)
         for scores, colour in ((view.fit_score, _PALE), (view.y_score[~known], _INK), (view.y_score[known], _WARM)):
             if len(scores):
-                distribution.hist(scores, bins=edges, density=True, histtype="step", color=colour)
+                distribution.stairs(np.histogram(scores, edges, density=True)[0], edges, color=colour)
         _lines(distribution, () if view.threshold is None else (view.threshold,), upright=True)
         _label(distribution, "distribution", "score", "density")
 
@@ -146,8 +147,9 @@ def _scatter_over_time(axes: Any, instants: pd.Index, values: np.ndarray, colour
         return
     seconds = at.as_unit("us").asi8 / 1e6
     axes.plot(seconds, values[shown], ".", markersize=2, color=colour)
-    ticks, labels = _time_ticks(*axes.dataLim.intervalx)
-    axes.set_xticks(ticks, labels)
+    low, high = axes.dataLim.intervalx
+    if np.isfinite([low, high]).all():  # they are not if no value is finite
+        axes.set_xticks(*_time_ticks(low, high))
 
 
 def _time_ticks(low: float, high: float) -> tuple[np.ndarray, list[str]]:

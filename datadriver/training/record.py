@@ -60,12 +60,13 @@ def missing_metrics(model: Judged, baseline: Judged, asked: Sequence[str]) -> li
 
 def odd_features(fitted: Prepared) -> list[str]:
     """Name features that say nothing on the training part: without a value, or always the same."""
-    distinct = fitted.features.nunique()
-    return [
-        f"feature {name!r} has {'no value' if count == 0 else 'always the same value'} in the training part"
-        for name, count in distinct.items()
-        if count < 2
-    ]
+    found = []
+    for name, column in fitted.features.items():
+        known = column.dropna()
+        if not len(known) or (known == known.iloc[0]).all():
+            what = "always the same value" if len(known) else "no value"
+            found.append(f"feature {name!r} has {what} in the training part")
+    return found
 
 
 def extent(prepared: Prepared) -> Window:

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 
-class AnomalyScorer(BaseEstimator):  # type: ignore[misc] - scikit-learn ships no types
+class AnomalyScorer(BaseEstimator):  # type: ignore[misc]
     """An anomaly detector whose `predict` is its score, higher meaning more anomalous.
 
     The score is `-score_samples`, else `-decision_function`, else `predict` of the detector, for rules that compute

@@ -183,6 +183,15 @@ def test_scores_that_are_not_finite_never_win(train: Make, sections: Any) -> Non
     assert "mae of the model is not available: 120 of 120 scores are not finite" in result.warnings
 
 
+def test_pictures_are_drawn_even_where_no_score_is_finite(train: Make, sections: Any) -> None:
+    for problem in ("regression", "anomaly"):
+        names = dict.fromkeys(("estimator", "baseline"), "plant.models:nowhere")
+        result = train({**sections[problem], **names}, tracking={"plots": True})
+        assert result.plots
+        assert result.decision.better is None
+        assert "120 of 120 scores are not finite" in result.decision.reason
+
+
 def test_a_holdout_with_one_class_cannot_judge(train: Make, sections: Any, make_frame: Make) -> None:
     frames, events = wearing_fleet(make_frame)
     early = {asset: log.iloc[:1] for asset, log in events.items()}
