@@ -82,11 +82,11 @@ def test_runs_at_an_allowed_value_do_not_count() -> None:
 def test_gaps_tile_the_frame_and_the_longest_is_among_them(data: tuple[np.ndarray, np.ndarray]) -> None:
     at, values = data
     present = ~np.isnan(values)
-    found = gaps(at, present)
+    found = gaps(at, present, longer_than=0)
     assert sum(gap.span for gap in found) == (at[-1] - at[0] if len(at) else 0)
     assert all(not present[(at > gap.start) & (at < gap.end)].any() for gap in found)
-    longest = longest_gap(at, present)
-    assert (longest.span if longest else 0) == max((gap.span for gap in found), default=0)
+    assert longest_gap(at, present) == max((gap.span for gap in found), default=0)
+    assert gaps(at, present, longer_than=2) == [gap for gap in found if gap.span > 2]
 
 
 def test_the_interval_is_a_median_and_needs_two_values() -> None:

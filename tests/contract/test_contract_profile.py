@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -79,8 +80,7 @@ def test_a_draft_is_a_suite_that_stock_great_expectations_loads(make_sensor: Mak
     path.write_text(json.dumps(draft), encoding="utf-8")
     assert catalogue.problems(path, {}) == ()
     with quiet():
-        import great_expectations as gx
-
+        gx = importlib.import_module("great_expectations")
         suite = gx.ExpectationSuite(**draft)
     assert len(suite.expectations) == len(draft["expectations"])
 
@@ -108,6 +108,14 @@ def test_a_machine_at_rest_is_left_out_of_the_limit_on_frozen_values(make_sensor
 def test_a_column_that_never_moves_gets_no_limit_and_the_draft_says_so(make_sensor: MakeSensor) -> None:
     draft = profile([make_sensor({"flow": np.full(300, 173.0961), "load": NORMAL[:300]})])
     assert [item["kwargs"]["column"] for item in by_type(draft, "expect_column_values_to_not_be_frozen")] == ["load"]
+    assert any(note.startswith("flow: it is always 173.0961") for note in draft["meta"]["notes"]["content"])
+
+
+def test_a_column_that_hardly_moves_gets_a_range_and_no_limit_on_frozen_values(make_sensor: MakeSensor) -> None:
+    draft = profile([make_sensor({"flow": np.repeat([173.1, 173.2], 150)})])
+    assert by_type(draft, "expect_column_values_to_not_be_frozen") == []
+    (item,) = by_type(draft, "expect_column_values_to_be_between")
+    assert (item["kwargs"]["min_value"], item["kwargs"]["max_value"]) == (173.07, 173.23)
     assert any(note.startswith("flow: an asset holds one value") for note in draft["meta"]["notes"]["content"])
 
 

@@ -63,14 +63,19 @@ def test_all_in_order_passes_and_says_what_was_looked_at(
 
 
 @pytest.mark.parametrize(
-    ("severity", "train", "score"),
-    [("critical", "reject", "warn"), ("warning", "warn", "warn"), ("info", "pass", "pass"), (None, "reject", "warn")],
+    ("severity", "actions"),
+    [
+        ("critical", {"train": "reject", "score": "warn"}),
+        ("warning", {"train": "warn", "score": "warn"}),
+        ("info", {"train": "pass", "score": "pass"}),
+        (None, {"train": "reject", "score": "warn"}),
+    ],
 )
 def test_severity_and_stage_decide_the_action(
-    verdict: Judge, make_sensor: MakeSensor, expect: Expect, severity: str | None, train: str, score: str
+    verdict: Judge, make_sensor: MakeSensor, expect: Expect, severity: str | None, actions: dict[str, str]
 ) -> None:
     item = expect("expect_column_max_to_be_between", severity, column="flow", max_value=1)
-    for stage, action in (("train", train), ("score", score)):
+    for stage, action in actions.items():
         found = verdict(make_sensor({"flow": LIVELY}), item, stage=stage)
         assert found.action == action
         assert len(found.failing) == 1

@@ -178,7 +178,7 @@ def _span_problems(key: str, value: Any) -> Iterator[str]:
 
 
 def _order_problems(kwargs: Mapping[str, Any]) -> Iterator[str]:
-    low, high, mostly = (kwargs.get(key) for key in ("min_value", "max_value", "mostly"))
+    low, high, mostly = (kwargs.get(key) for key in ("min_value", "max_value", "mostly"))  # type: Any, Any, Any
     if _is_number(low) and _is_number(high) and low > high:
         yield f"min_value {low} is above max_value {high}, so nothing can meet it"
     if _is_number(mostly) and not 0 <= mostly <= 1:

@@ -15,7 +15,7 @@ from great_expectations.compatibility import pydantic
 
 from datadriver.data.contract.batch import View
 from datadriver.data.contract.engine import EXAMPLES
-from datadriver.data.contract.measures import Run, as_values, frozen_runs, gaps, interval
+from datadriver.data.contract.measures import Run, as_values, frozen_runs, gaps, interval, longest_gap
 from datadriver.data.contract.sensor_expectation import Amount, Count, Numbers, SensorExpectation, Span, check_span
 from datadriver.data.frame import IssueKind
 
@@ -95,12 +95,10 @@ class ExpectColumnGapsToBeAtMost(SensorExpectation):
         limit, present = view.span(self.max_gap, of="max_gap"), view.present(self.column)
         if not present.any():
             return {"success": False, "result": {"observed_value": "no values", "element_count": 0}}
-        found = gaps(view.at, present)
-        wide = sorted((gap for gap in found if gap.span > limit), key=lambda gap: -gap.span)
-        longest = max((gap.span for gap in found), default=0)
+        wide = sorted(gaps(view.at, present, longer_than=limit), key=lambda gap: -gap.span)
         rows = view.at.searchsorted([gap.start for gap in wide[:EXAMPLES]])
         result = {
-            "observed_value": view.show(longest),
+            "observed_value": view.show(longest_gap(view.at, present)),
             "element_count": int(present.sum()),
             "unexpected_count": len(wide),
             "partial_unexpected_list": [view.show(gap.span) for gap in wide[:EXAMPLES]],

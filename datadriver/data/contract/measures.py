@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -102,25 +101,25 @@ def _starts(at: Instants, values: Values, longest_pause: int, tolerance: float) 
     return np.array(starts, dtype=np.intp)
 
 
-def gaps(at: Instants, present: Flags) -> list[Gap]:
-    """Return the stretches between neighbouring values, with those before the first and after the last value.
+def gaps(at: Instants, present: Flags, *, longer_than: int) -> list[Gap]:
+    """Return the stretches between neighbouring values, longer than a limit, in the order of the index.
 
-    `present` says which rows have a value. The edges are the first and last row; without any value the whole frame
-    is one gap.
+    `present` says which rows have a value. What comes before the first value and after the last counts too; without
+    any value the whole frame is one gap.
     """
-    if not len(at):
-        return []
-    points = np.concatenate((at[:1], at[present], at[-1:]))
-    return [Gap(int(start), int(end)) for start, end in pairwise(points) if end > start]
+    points = _points(at, present)
+    spans = np.diff(points)
+    return [Gap(int(points[i]), int(points[i + 1])) for i in np.flatnonzero(spans > longer_than)]
 
 
-def longest_gap(at: Instants, present: Flags) -> Gap | None:
-    """Return the longest of `gaps`, the earliest of equals, or None where there is none."""
-    if not len(at):
-        return None
-    points = np.concatenate((at[:1], at[present], at[-1:]))
-    longest = int(np.argmax(np.diff(points)))
-    return Gap(int(points[longest]), int(points[longest + 1]))
+def longest_gap(at: Instants, present: Flags) -> int:
+    """Return the length of the longest such stretch, 0 where there is none."""
+    return int(np.diff(_points(at, present)).max(initial=0))
+
+
+def _points(at: Instants, present: Flags) -> Instants:
+    """Return the instants of the values, between those of the first and the last row."""
+    return np.concatenate((at[:1], at[present], at[-1:]))
 
 
 def interval(at: Instants, present: Flags) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from datadriver.data.contract.batch import View, to_batch
-from datadriver.data.contract.measures import Flags, Values, as_values, interval, longest_gap
+from datadriver.data.contract.measures import Values, as_values, interval, longest_gap
 from datadriver.data.frame import IssueKind, SensorFrame
 from datadriver.errors import DataError
 
@@ -73,7 +73,7 @@ def _of_frame(views: Sequence[View]) -> Iterator[dict[str, Any]]:
         column=index,
         strictly=True,
     )
-    widest = max((_widest(view, view.present(None)) for view in views), default=0)
+    widest = max(longest_gap(view.at, view.present(None)) for view in views)
     if widest:
         yield _expect(
             "expect_column_gaps_to_be_at_most",
@@ -90,11 +90,6 @@ def _of_frame(views: Sequence[View]) -> Iterator[dict[str, Any]]:
             min_interval=_floor_span(first, min(seen) / 2),
             max_interval=_span(first, 2 * max(seen)),
         )
-
-
-def _widest(view: View, present: Flags) -> int:
-    gap = longest_gap(view.at, present)
-    return gap.span if gap else 0
 
 
 def _of_reading(frames: Sequence[SensorFrame]) -> Iterator[dict[str, Any]]:
@@ -136,7 +131,10 @@ def _of_column(column: str, views: Sequence[View], total: int, skipped: list[str
         yield from _nulls(column, filled)
     if not filled or len(views) < total:
         return
-    if pd.api.types.is_numeric_dtype(filled[0].frame[column]):
+    same = pd.concat([view.frame[column] for view in filled]).dropna().unique()
+    if len(same) == 1:
+        skipped.append(f"{column}: it is always {same[0]} in this history; nothing is proposed for its values.")
+    elif pd.api.types.is_numeric_dtype(filled[0].frame[column]):
         yield from _values(column, filled, skipped)
         yield from _frozen(column, filled, skipped)
     else:
@@ -182,7 +180,7 @@ def _outside(series: pd.Series, low: float, high: float) -> float:
 def _range(values: Values) -> tuple[float, float]:
     """Return a widened, rounded range; one that touches or stays on one side of zero does not cross it."""
     low, high = (float(value) for value in np.quantile(values, _TAILS))
-    room = (high - low) / 4 or abs(high) / 4 or 1.0
+    room = (high - low) / 4 or abs(high) / 4
     grain = _grain((high - low + 2 * room) / 20)
     wide_low = _round(low - room, grain, math.floor)
     wide_high = _round(high + room, grain, math.ceil)
