@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datadriver.data.frame import SensorFrame
     from datadriver.data.window import Instant, Window
     from datadriver.fleet.plan import Due
+    from datadriver.fleet.pool import Workers
     from datadriver.fleet.score import ScoreReport
     from datadriver.fleet.status import InstanceStatus
     from datadriver.fleet.train import TrainReport
@@ -206,17 +208,17 @@ class Project:
         """Judge assets by the contract and record the verdicts."""
         from datadriver.fleet.validate import validate
 
-        return validate(
-            self.usecase,
-            choose_assets(self.assets, selection),
-            self.window(start, end),
-            root=self.root,
-            ledger=self.ledger,
-            progress=self.progress,
-            stage=stage,
-            workers=workers,
-            verbose=self.verbose,
-        )
+        with self._workers(workers) as crew:
+            return validate(
+                self.usecase,
+                choose_assets(self.assets, selection),
+                self.window(start, end),
+                root=self.root,
+                ledger=self.ledger,
+                workers=crew,
+                progress=self.progress,
+                stage=stage,
+            )
 
     def docs(self, asset_ids: Sequence[str], *, start: Time = None, end: Time = None) -> Path:
         """Build Great Expectations' Data Docs of some assets and return their `index.html`."""
@@ -247,7 +249,7 @@ class Project:
         *,
         force: bool = False,
         until: Time = None,
-        workers: int | None = None,
+        workers: int | Workers | None = None,
     ) -> TrainReport:
         """Train every instance that is due and register challengers; what fails is in the report, with its reason.
 
@@ -261,17 +263,10 @@ class Project:
         if not any(item.due for item in due):
             return TrainReport(None, due)
         self._require_checked()
-        training = Training(
-            usecase=self.usecase,
-            root=self.root,
-            ledger=self.ledger,
-            tracker=self.tracker,
-            until=None if until is None else self._instant(until),
-            workers=workers,
-            progress=self.progress,
-            verbose=self.verbose,
-        )
-        return training.run(due)
+        end = None if until is None else self._instant(until)
+        with self._workers(workers) as crew:
+            training = Training(self.usecase, self.root, self.ledger, self.tracker, crew, end, self.progress)
+            return training.run(due)
 
     def diff(
         self, selection: Selection = EVERYTHING, *, version: int | None = None, force: bool = False
@@ -293,10 +288,14 @@ class Project:
         """Make challengers champions where they pass the gate, and record it as a release."""
         from datadriver.tracking import releases
 
+        chosen = self.select(selection)
+        candidates = releases.diff(self.ledger, chosen, version=version, force=force, manual=manual)
+        if not any(candidate.promotes for candidate in candidates):
+            return None, candidates  # without waiting for MLflow
         return releases.promote(
             self.ledger,
             self.tracker,
-            self.select(selection),
+            chosen,
             by=_user(),
             reason=reason,
             version=version,
@@ -334,21 +333,15 @@ class Project:
         *,
         start: Time = None,
         end: Time = None,
-        workers: int | None = None,
+        workers: int | Workers | None = None,
     ) -> ScoreReport:
         """Score a window with the champions; default: from the last score to the end of the data."""
         from datadriver.fleet.score import Scoring
 
-        scoring = Scoring(
-            usecase=self.usecase,
-            root=self.root,
-            ledger=self.ledger,
-            window=self.window(start, end),
-            workers=workers,
-            progress=self.progress,
-            verbose=self.verbose,
-        )
-        return scoring.run(self.select(selection), choose_assets(self.assets, selection))
+        instances, assets = self.select(selection), choose_assets(self.assets, selection)
+        with self._workers(workers) as crew:
+            window = self.window(start, end)
+            return Scoring(self.usecase, self.root, self.ledger, crew, window, self.progress).run(instances, assets)
 
     def run(self, selection: Selection = EVERYTHING, *, workers: int | None = None) -> RunReport:
         """Do the whole chain: judge and train what is due, promote what won, score what is new.
@@ -356,10 +349,11 @@ class Project:
         Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
         for `promote`.
         """
-        trained = self.train(selection, workers=workers)
-        released, candidates = self.promote(selection, manual=False, reason="run")
-        served = any(line.champion_version is not None for line in self.status(selection))
-        scored = self.score(selection, workers=workers) if served else None
+        with self._workers(workers) as crew:
+            trained = self.train(selection, workers=crew)
+            released, candidates = self.promote(selection, manual=False, reason="run")
+            served = any(line.champion_version is not None for line in self.status(selection))
+            scored = self.score(selection, workers=crew) if served else None
         return RunReport(trained, released, candidates, scored)
 
     def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:
@@ -382,6 +376,18 @@ class Project:
         from datadriver.data.window import parse_instant
 
         return parse_instant(text, self.usecase)
+
+    @contextmanager
+    def _workers(self, asked: int | Workers | None) -> Iterator[Workers]:
+        """Give workers for one command, or those of the chain that it is part of."""
+        from datadriver.fleet.pool import Workers
+        from datadriver.training.pinning import PINNED
+
+        if isinstance(asked, Workers):
+            yield asked
+            return
+        with Workers(asked, environment=PINNED, verbose=self.verbose) as crew:
+            yield crew
 
     def _require_checked(self) -> None:
         problems: Sequence[str] = self.check()

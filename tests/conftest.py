@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ data:
   resolution: 1h
   sources:
     sensors: {format: parquet, path: sensors.parquet, index: ts, asset: pump}
-contract: {suite: contracts/sensors.json}
 models:
   temperature:
     problem: regression
@@ -65,17 +64,38 @@ SUITE = """
 """
 
 
+def sensor_rows(asset: str, *, rows: int = 200, start: str = "2026-03-01", seed: int = 0) -> pd.DataFrame:
+    """Make a pump whose temperature follows its current and flow."""
+    generator = np.random.default_rng([seed, *asset.encode()])
+    current, flow = generator.normal(20, 3, rows), generator.normal(5, 2, rows)
+    return pd.DataFrame(
+        {
+            "pump": asset,
+            "ts": pd.date_range(start, periods=rows, freq="h", tz="UTC"),
+            "current": current,
+            "flow": flow,
+            "temperature": 40 + 2 * current - 3 * flow + generator.normal(0, 0.5, rows),
+        }
+    )
+
+
 @dataclass(frozen=True)
 class TinyCase:
     """The folder of the use case, and the ways in which tests change and call it."""
 
     root: Path
+    assets = ASSETS
+    rows = staticmethod(sensor_rows)
 
     def edit(self, old: str, new: str, file: str = "usecase.yaml") -> None:
         path = self.root / file
         text = path.read_text("utf-8")
         assert old in text
         path.write_text(text.replace(old, new), "utf-8")
+
+    def guard(self) -> None:
+        """Put the contract in force: flow within 50."""
+        self.edit("\nmodels:", "\ncontract: {suite: contracts/sensors.json}\nmodels:")
 
     def data(self) -> pd.DataFrame:
         return pd.read_parquet(self.root / "sensors.parquet")
@@ -96,28 +116,13 @@ class TinyCase:
         )
 
 
-def sensor_rows(asset: str, *, rows: int = 200, start: str = "2026-03-01", seed: int = 0) -> pd.DataFrame:
-    """Make a pump whose temperature follows its current and flow."""
-    generator = np.random.default_rng([seed, *asset.encode()])
-    current, flow = generator.normal(20, 3, rows), generator.normal(5, 2, rows)
-    return pd.DataFrame(
-        {
-            "pump": asset,
-            "ts": pd.date_range(start, periods=rows, freq="h", tz="UTC"),
-            "current": current,
-            "flow": flow,
-            "temperature": 40 + 2 * current - 3 * flow + generator.normal(0, 0.5, rows),
-        }
-    )
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> TinyCase:
-    """Three assets, one Ridge model each, with a contract."""
-    root = tmp_path / "tiny"
+def make_tiny(root: Path, store: Path) -> TinyCase:
+    """Write three assets with one Ridge model each; the tracking store has its tables already."""
+    countries = ("NO", "GB", "NO")
     files = {
         "usecase.yaml": YAML,
-        "fleet.csv": "asset_id,country\n" + "".join(f"{asset},{c}\n" for asset, c in zip(ASSETS, "NO GB NO".split())),
+        "fleet.csv": "asset_id,country\n"
+        + "".join(f"{asset},{c}\n" for asset, c in zip(ASSETS, countries, strict=True)),
         "contracts/sensors.json": SUITE,
         "src/tiny/__init__.py": "",
         "src/tiny/features.py": FEATURES,
@@ -125,7 +130,51 @@ def tiny(tmp_path: Path) -> TinyCase:
     }
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(textwrap.dedent(text).lstrip("\n"), "utf-8")
+        (root / name).write_text(text.lstrip("\n"), "utf-8")
+    (root / ".datadriver").mkdir()
+    shutil.copy(store, root / ".datadriver" / "mlflow.db")
     case = TinyCase(root)
     case.write(pd.concat([sensor_rows(asset) for asset in ASSETS]))
     return case
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_TRACKING", "MLFLOW_REGISTRY", "GX_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without content: making its tables takes seconds, copying them does not."""
+    from datadriver.config.sections import Tracking  # noqa: PLC0415 - most tests need none of it
+    from datadriver.tracking.mlflow_store import connect  # noqa: PLC0415 - MLflow
+
+    root = tmp_path_factory.mktemp("mlflow-tables")
+    connect(Tracking(uri="sqlite:///mlflow.db"), root)
+    return root / "mlflow.db"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, mlflow_tables: Path) -> TinyCase:
+    """Three assets with one Ridge model each, nothing trained yet."""
+    return make_tiny(tmp_path / "tiny", mlflow_tables)
+
+
+@pytest.fixture(scope="session")
+def _served(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> TinyCase:
+    from datadriver.project import Project  # noqa: PLC0415
+
+    case = make_tiny(tmp_path_factory.mktemp("served") / "tiny", mlflow_tables)
+    report = Project.open(case.root).run(workers=2)
+    assert report.failure is None
+    return case
+
+
+@pytest.fixture
+def served(_served: TinyCase, tmp_path: Path) -> TinyCase:
+    """The same, trained, promoted and scored; a copy, so that tests may change it."""
+    shutil.copytree(_served.root, tmp_path / "tiny")
+    return TinyCase(tmp_path / "tiny")

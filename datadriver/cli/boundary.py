@@ -21,23 +21,32 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code; nothing but a bug of ours shows a traceback unasked."""
+def run(arguments: Sequence[str], command: click.Command | None = None) -> int:
+    """Run a command line and return its exit code; nothing but a bug of ours shows a traceback unasked.
+
+    Args:
+        arguments: what follows the name of the program.
+        command: what they are for; default: the commands of datadriver.
+    """
     output = Output(json=_asks("--json", arguments), verbosity=_verbosity(arguments))
     try:
         with _only_documents_on_stdout(output), _quiet_libraries(output):
-            return _invoke(arguments, output)
+            return _invoke(arguments, output, command or _commands())
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
 
 
-def _invoke(arguments: Sequence[str], output: Output) -> int:
+def _commands() -> click.Command:
     from datadriver.cli.app import app
 
+    return app
+
+
+def _invoke(arguments: Sequence[str], output: Output, command: click.Command) -> int:
     try:
-        code = app.main(list(arguments), prog_name="datadriver", standalone_mode=False, obj=output)
+        code = command.main(list(arguments), prog_name="datadriver", standalone_mode=False, obj=output)
         output.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):

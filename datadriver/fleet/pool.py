@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -27,48 +27,63 @@ def default_workers() -> int:
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def answers(
-    calls: Iterable[Call], *, workers: int, environment: Mapping[str, str], verbose: bool = False
-) -> Iterator[tuple[Call, Answer]]:
-    """Do calls in worker processes and yield each with its answer, in the order in which they finish.
-
-    A call that kills its worker gets an error as its answer, and a new worker takes its place. Calls are taken from the
-    iterable only as answers are consumed, so memory does not grow with the fleet. Closing the iterator, an exception or
-    Ctrl-C in the consumer kills the workers.
+class Workers:
+    """Worker processes for one command; started when first needed, gone when the block ends.
 
     Args:
-        calls: what to do; each function is named, because workers import it themselves.
-        workers: number of processes.
-        environment: variables that must be set before the worker imports numpy.
+        count: number of processes; default: one per core.
+        environment: variables that must be set before a worker imports numpy.
         verbose: let the workers' stderr through instead of keeping it for the message of a dead one.
     """
-    crew = _Crew(iter(calls), workers=workers, environment=environment, verbose=verbose)
-    try:
-        yield from crew.work()
-    finally:
-        crew.stop()
+
+    def __init__(self, count: int | None = None, *, environment: Mapping[str, str], verbose: bool = False) -> None:
+        self._crew = [Worker(environment, verbose=verbose) for _ in range(count or default_workers())]
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._crew:
+            worker.close()
+
+    def answers(self, calls: Iterable[Call], *, at_most: int | None = None) -> Iterator[tuple[Call, Answer]]:
+        """Have calls done and yield each with its answer, in the order in which they finish.
+
+        A call that kills its worker gets an error as its answer, and a new worker takes its place. Calls are taken from
+        the iterable only as answers are consumed, so memory does not grow with the fleet. Closing the iterator early,
+        an exception or Ctrl-C in the consumer kills the workers.
+
+        Args:
+            calls: what to do; each function is named, because workers import it themselves.
+            at_most: how many calls there are, if that is known: no more workers are started.
+        """
+        shift = _Shift(iter(calls), self._crew[:at_most])
+        try:
+            yield from shift.work()
+        finally:
+            shift.stop()
 
 
-class _Crew:
+class _Shift:
     """Threads that share one iterator of calls and one queue of answers."""
 
-    def __init__(self, calls: Iterator[Call], *, workers: int, environment: Mapping[str, str], verbose: bool) -> None:
+    def __init__(self, calls: Iterator[Call], workers: Sequence[Worker]) -> None:
         self._calls = calls
         self._taking = threading.Lock()
-        self._ahead = threading.Semaphore(2 * workers)
+        self._ahead = threading.Semaphore(2 * len(workers))
         self._done: queue.SimpleQueue[tuple[Call, Answer] | BaseException | None] = queue.SimpleQueue()
         self._stopped = False
-        self._workers = [Worker(environment, verbose=verbose) for _ in range(workers)]
-        self._threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in self._workers]
+        self._running = len(workers)
+        self._workers = workers
+        self._threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in workers]
 
     def work(self) -> Iterator[tuple[Call, Answer]]:
         for thread in self._threads:
             thread.start()
-        running = len(self._threads)
-        while running:
+        while self._running:
             finished = self._done.get()
             if finished is None:
-                running -= 1
+                self._running -= 1
             elif isinstance(finished, BaseException):
                 raise finished
             else:
@@ -76,9 +91,11 @@ class _Crew:
                 self._ahead.release()
 
     def stop(self) -> None:
+        """End early: kill the workers if any of them may still be at work."""
         self._stopped = True
-        for worker in self._workers:
-            worker.kill()
+        if self._running:
+            for worker in self._workers:
+                worker.kill()
         self._ahead.release(len(self._threads))
         for thread in self._threads:
             if thread.ident is not None:
@@ -88,16 +105,18 @@ class _Crew:
         try:
             while (call := self._next()) is not None:
                 self._done.put((call, worker.do(call)))
-        except BaseException as error:  # noqa: BLE001, RUF100 - the consumer raises it in its own thread
+        except BaseException as error:  # the consumer raises it in its own thread
             self._done.put(error)
         finally:
-            worker.close()
             self._done.put(None)
 
     def _next(self) -> Call | None:
         self._ahead.acquire()
         with self._taking:
-            return None if self._stopped else next(self._calls, None)
+            call = None if self._stopped else next(self._calls, None)
+        if call is None:
+            self._ahead.release()  # so that the other threads see the end, too
+        return call
 
 
 @dataclass
@@ -125,7 +144,7 @@ class Worker:
         return reply
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, and any that is about to start."""
         self._killed = True
         if self._process is not None:
             self._process.kill()

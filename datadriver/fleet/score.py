@@ -13,8 +13,8 @@ from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, format_instant, parse_instant
 from datadriver.errors import ConfigError, DatadriverError
-from datadriver.fleet import pool
 from datadriver.fleet.outcomes import Miss, failure
+from datadriver.fleet.pool import Workers
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.score_job import Scored, ScoredAsset, ScoreJob, ScoreTask
 from datadriver.fleet.verdicts import verdict_record
@@ -23,7 +23,6 @@ from datadriver.serving.scores import Stretch, scores_path, write_scores
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.records import Key, ScoreRecord
-from datadriver.training.pinning import PINNED
 
 _ASSETS_PER_FILE = 256
 _ROWS_PER_FILE = 2_000_000
@@ -80,10 +79,9 @@ class Scoring:
     usecase: UseCase
     root: Path
     ledger: Ledger
+    workers: Workers
     window: Window = field(default_factory=Window)
-    workers: int | None = None
     progress: Progress = field(default_factory=Silent)
-    verbose: bool = False
 
     def run(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> ScoreReport:
         """Score the chosen assets with the champions of the chosen instances.
@@ -165,10 +163,9 @@ class Scoring:
     def _in_order(self, jobs: Sequence[ScoreJob]) -> Iterator[tuple[ScoreJob, Answer]]:
         """Yield answers in the order of the jobs, so that the same scores make the same files."""
         calls = (Call("datadriver.fleet.score_job:score_asset", job) for job in jobs)
-        workers = min(self.workers or pool.default_workers(), len(jobs))
         early: dict[str, Answer] = {}
         position = 0
-        for call, answer in pool.answers(calls, workers=workers, environment=PINNED, verbose=self.verbose):
+        for call, answer in self.workers.answers(calls, at_most=len(jobs)):
             early[call.argument.asset.id] = answer
             while position < len(jobs) and jobs[position].asset.id in early:
                 yield jobs[position], early.pop(jobs[position].asset.id)

@@ -18,6 +18,9 @@ State = Literal["failed", "rejected", "new", "challenger", "baseline", "champion
 STATES: tuple[State, ...] = ("failed", "rejected", "new", "challenger", "baseline", "champion", "retired")
 
 
+_FIRST = "; there is no champion yet"  # how the decision about a first version ends; untrue once it serves
+
+
 @dataclass(frozen=True)
 class InstanceStatus:
     """Where one instance stands.
@@ -110,7 +113,7 @@ def _state(
             return "challenger", f"version {newest.version} waits for promote: {why}"
         return _serving(champion, f"version {newest.version} stays challenger: {why}")
     if champion is not None:
-        return _serving(champion, str(champion.decision.get("reason", "")))
+        return _serving(champion, str(champion.decision.get("reason", "")).removesuffix(_FIRST))
     return "new", "never trained"
 
 

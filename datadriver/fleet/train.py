@@ -16,10 +16,10 @@ from datadriver.config.sections import UseCase
 from datadriver.data.contract.verdict import Verdict
 from datadriver.data.window import Instant
 from datadriver.errors import DatadriverError, DataError, UnavailableError
-from datadriver.fleet import pool
 from datadriver.fleet.failures import full_disk
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.plan import Due
+from datadriver.fleet.pool import Workers
 from datadriver.fleet.pooled import PooledMetrics
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.revision import code_revision
@@ -30,7 +30,6 @@ from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.records import Key, Outcome, VerdictRecord, Version
-from datadriver.training.pinning import PINNED
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,9 @@ class Training:
     root: Path
     ledger: Ledger
     tracker: Tracker
+    workers: Workers
     until: Instant | None = None
-    workers: int | None = None
     progress: Progress = field(default_factory=Silent)
-    verbose: bool = False
 
     def run(self, due: Sequence[Due]) -> TrainReport:
         """Train the instances that are due and record each result as it comes."""
@@ -129,8 +127,7 @@ class Training:
         self.progress.begin("training", len(wanted))
         try:
             calls = self._calls([item.instance for item in wanted], scratch)
-            workers = min(self.workers or pool.default_workers(), len(wanted))
-            for call, answer in pool.answers(calls, workers=workers, environment=PINNED, verbose=self.verbose):
+            for call, answer in self.workers.answers(calls, at_most=len(wanted)):
                 for outcome in self._record(call.argument, answer):
                     self.progress.advance(failed=bool(outcome.exit_code))
                     yield outcome
@@ -167,8 +164,6 @@ class Training:
 
     def _record_failure(self, instance: Instance, unit: TrainedUnit, attempt: Attempt) -> Outcome:
         assert attempt.error is not None  # noqa: S101 - the caller looked
-        if isinstance(attempt.error, UnavailableError) and full_disk(attempt.error):
-            raise attempt.error
         state = "rejected" if isinstance(attempt.error, DataError) else "failed"
         outcome = Outcome(
             batch=self._batch_id,

@@ -12,14 +12,13 @@ from datadriver.config.sections import Stage, UseCase
 from datadriver.data.contract.verdict import Verdict
 from datadriver.data.window import Window
 from datadriver.errors import DatadriverError
-from datadriver.fleet import pool
 from datadriver.fleet.members import Member, look_at
 from datadriver.fleet.outcomes import Miss, failure
+from datadriver.fleet.pool import Workers
 from datadriver.fleet.progress import Progress
 from datadriver.fleet.verdicts import verdict_record
 from datadriver.fleet.worker import Call
 from datadriver.tracking.ledger import Ledger
-from datadriver.training.pinning import PINNED
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,9 @@ def validate(  # noqa: PLR0913 - the options of one command
     *,
     root: Path,
     ledger: Ledger,
+    workers: Workers,
     progress: Progress,
     stage: Stage = "train",
-    workers: int | None = None,
-    verbose: bool = False,
 ) -> ValidateReport:
     """Judge assets in worker processes and record the verdicts, in the order of the fleet."""
     jobs = [ValidateJob(root, resolve(usecase, asset), asset, window, stage) for asset in assets]
@@ -75,8 +73,7 @@ def validate(  # noqa: PLR0913 - the options of one command
     batch = ledger.start_batch("validate")
     progress.begin("validating", len(jobs))
     try:
-        count = min(workers or pool.default_workers(), len(jobs))
-        for call, answer in pool.answers(calls, workers=count, environment=PINNED, verbose=verbose):
+        for call, answer in workers.answers(calls, at_most=len(jobs)):
             name = call.argument.asset.id
             member = answer.value if answer.error is None else Member(call.argument.asset)
             error = answer.error or member.error

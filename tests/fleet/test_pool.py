@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
-from datadriver.fleet.pool import answers
+from datadriver.fleet.pool import Workers
 from datadriver.fleet.worker import Call
 
 
@@ -44,10 +44,8 @@ def jobs(tmp_path, monkeypatch):
 
 def run(*calls, workers=1, environment=None):
     made = [Call(f"pool_jobs:{name}", argument) for name, argument in calls]
-    return {
-        (call.function.partition(":")[2], call.argument): answer
-        for call, answer in answers(made, workers=workers, environment=environment or {})
-    }
+    with Workers(workers, environment=environment or {}) as crew:
+        return {(call.function.partition(":")[2], call.argument): answer for call, answer in crew.answers(made)}
 
 
 def test_every_call_is_answered_once_by_as_many_workers_as_asked_for(jobs):
@@ -86,6 +84,13 @@ def test_a_worker_that_dies_costs_its_own_call_only(jobs):
     assert (found["double", 1].value, found["double", 2].value) == (2, 4)
 
 
+def test_workers_stay_for_the_next_round_of_calls(jobs):
+    with Workers(1, environment={}) as crew:
+        rounds = [[answer.value for _, answer in crew.answers([Call("pool_jobs:pid", n)])] for n in range(2)]
+    assert rounds[0] == rounds[1]
+    _wait_for(lambda: not _alive(rounds[0][0]))
+
+
 def test_what_jobs_print_does_not_disturb_the_answers(jobs, capfd):
     assert run(("chatter", 3))["chatter", 3].value == 3
     assert capfd.readouterr().out == ""
@@ -99,21 +104,23 @@ def test_calls_are_taken_only_as_answers_are_consumed(jobs):
             taken.append(1)
             yield Call("pool_jobs:double", len(taken))
 
-    stream = answers(endless(), workers=1, environment={})
-    for _ in range(5):
-        next(stream)
-    stream.close()
+    with Workers(1, environment={}) as crew:
+        stream = crew.answers(endless())
+        for _ in range(5):
+            next(stream)
+        stream.close()
     assert len(taken) <= 8
 
 
 def test_closing_early_ends_the_workers(jobs, monkeypatch):
     mark = jobs / "mark"
     monkeypatch.setenv("MARK", str(mark))
-    stream = answers([Call("pool_jobs:double", 1), Call("pool_jobs:sleep", 60)], workers=1, environment={})
-    next(stream)
-    _wait_for(mark.exists)
-    _wait_for(mark.read_text)
-    stream.close()
+    with Workers(1, environment={}) as crew:
+        stream = crew.answers([Call("pool_jobs:double", 1), Call("pool_jobs:sleep", 60)])
+        next(stream)
+        _wait_for(mark.exists)
+        _wait_for(mark.read_text)
+        stream.close()
     _wait_for(lambda: not _alive(int(mark.read_text())))
 
 
@@ -124,10 +131,11 @@ def test_a_killed_parent_takes_its_workers_with_it_even_in_the_middle_of_a_job(j
     script.write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(jobs)!r})\n"
-        "from datadriver.fleet.pool import answers\n"
+        "from datadriver.fleet.pool import Workers\n"
         "from datadriver.fleet.worker import Call\n"
-        "print([a.value for c, a in answers([Call('pool_jobs:double', 3)], workers=1, environment={})], flush=True)\n"
-        "list(answers([Call('pool_jobs:sleep', 60)], workers=1, environment={}))\n"
+        "crew = Workers(1, environment={})\n"
+        "print([answer.value for _, answer in crew.answers([Call('pool_jobs:double', 3)])], flush=True)\n"
+        "list(crew.answers([Call('pool_jobs:sleep', 60)]))\n"
     )
     parent = subprocess.Popen(
         [sys.executable, str(script)], env={**os.environ, "MARK": str(mark)}, stdout=subprocess.PIPE, text=True
