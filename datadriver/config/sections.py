@@ -5,9 +5,10 @@ Field descriptions are the configuration reference: `docs/reference/config.md` i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, ValidatorFunctionWrapHandler, field_validator
 
 from datadriver.config.grid import PLACEHOLDER
 from datadriver.config.values import AmountField, Duration, Reference, Span
@@ -27,14 +28,22 @@ class Section(BaseModel):
 class Recipe(Section):
     """Base of a model's section and the sections in it: a text with `{name}` waits for the grid's value.
 
-    Such a text is kept as it is in any field; every combination of the grid is validated when the file is loaded, and
-    the `spec` of an instance has none left.
+    Such a text is kept as it is in any field of one value; every combination of the grid is validated when the file is
+    loaded, and the `spec` of an instance has none left.
     """
 
     @field_validator("*", mode="wrap")
     @classmethod
-    def _waits_for_the_grid(cls, value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        return value if isinstance(value, str) and PLACEHOLDER.search(value) else validate(value)
+    def _waits_for_the_grid(cls, value: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        waits = isinstance(value, str) and PLACEHOLDER.search(value) is not None
+        return value if waits and _is_one_value(cls.model_fields[str(info.field_name)].annotation) else validate(value)
+
+
+def _is_one_value(annotation: Any) -> bool:
+    """Tell fields that may hold one value from those that hold sections, lists or mappings only."""
+    union = get_origin(annotation) in (Union, types.UnionType)
+    alternatives = [kind for kind in (get_args(annotation) if union else (annotation,)) if kind is not type(None)]
+    return any(get_origin(kind) not in (dict, tuple) and not hasattr(kind, "model_fields") for kind in alternatives)
 
 
 class SqlTable(Section):
