@@ -202,9 +202,10 @@ def _python_env() -> dict[str, Any]:
 
 
 def _conda_env(requirements: list[str]) -> dict[str, Any]:
+    pip = installed("pip")
     return {
         "channels": ["conda-forge"],
-        "dependencies": [f"python={platform.python_version()}", "pip", {"pip": requirements}],
+        "dependencies": [f"python={platform.python_version()}", f"pip<={pip}" if pip else "pip", {"pip": requirements}],
         "name": "mlflow-env",
     }
 
