@@ -343,17 +343,17 @@ class Project:
             window = self.window(start, end)
             return Scoring(self.usecase, self.root, self.ledger, crew, window, self.progress).run(instances, assets)
 
-    def run(self, selection: Selection = EVERYTHING, *, workers: int | None = None) -> RunReport:
-        """Do the whole chain: judge and train what is due, promote what won, score what is new.
+    def run(self, selection: Selection = EVERYTHING, *, until: Time = None, workers: int | None = None) -> RunReport:
+        """Do the whole chain: judge and train what is due, promote what won, score what is new, all up to `until`.
 
         Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
         for `promote`.
         """
         with self._workers(workers) as crew:
-            trained = self.train(selection, workers=crew)
+            trained = self.train(selection, until=until, workers=crew)
             released, candidates = self.promote(selection, manual=False, reason="run")
             served = any(line.champion_version is not None for line in self.status(selection))
-            scored = self.score(selection, workers=crew) if served else None
+            scored = self.score(selection, end=until, workers=crew) if served else None
         return RunReport(trained, released, candidates, scored)
 
     def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:

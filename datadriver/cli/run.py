@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Validate, train, promote and score: the whole chain in one command.")
+@options.until
 @options.workers
 @options.instances
 @options.project
-def command(output: Output, project: Project, *, selection: Selection, workers: int | None) -> int:
+def command(output: Output, project: Project, *, selection: Selection, until: str | None, workers: int | None) -> int:
     """Judge and train what is due, promote what won, score what is new. Needs no server.
 
     Each asset is judged by the contract before it is trained or scored. Models with `approval: manual` wait for
     `datadriver promote`.
     """
-    report = project.run(selection, workers=workers)
+    report = project.run(selection, until=until, workers=workers)
     document = {
         "train": train_document(report.trained),
         "promote": promotion_document(report.released, report.candidates),
