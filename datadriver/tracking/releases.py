@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datadriver.config.fleet import Instance
-from datadriver.errors import ConfigError, nearest
+from datadriver.errors import ConfigError, UnavailableError, nearest
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.names import registered_name
@@ -252,5 +252,12 @@ def _stands(key: Key, release: Release, promotions: Mapping[Key, Sequence[Standi
 
 
 def _mirror(tracker: Tracker | None, release: Release) -> None:
-    if tracker is not None:
+    if tracker is None:
+        return
+    try:
         tracker.set_champions({item.key: item.version for item in release.items})
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"release {release.id} stands, but not all aliases in MLflow follow it: {error.message}. "
+            "`datadriver promote --reconcile` sets them"
+        ) from error
