@@ -70,6 +70,7 @@ def _suite(usecase: UseCase, sensor: SensorFrame, root: Path) -> Suite:
     suite = load_suite(resolve(usecase, sensor.asset).contract, root)
     if suite is None:
         raise ConfigError("Data Docs show a contract, and usecase.yaml names none: set `contract.suite`")
+    suite.gx()  # so that a wrong suite is found before pages of an earlier build go
     return suite
 
 
