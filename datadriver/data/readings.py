@@ -146,8 +146,8 @@ def _query(origin: Origin, asset: Asset, window: Window, fixed: list[str], *, nu
     start, end = window.start, window.end
     if source.known_at:  # late entries and planned events
         start, end = None, end if source.times.future == "drop" else None
-    if source.times.order == "drop":  # which rows are late depends on all rows before them
-        start = end = None
+    if source.times.order == "drop":  # a row is late after any row that has a later stamp
+        end = None
     if origin.kind == "time" and origin.zone != "UTC":  # naive stamps: the whole of a repeated hour is needed
         start = None if start is None else start - _DAY  # type: ignore[operator]
         end = None if end is None else end + _DAY  # type: ignore[operator]
