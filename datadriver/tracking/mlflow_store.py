@@ -35,7 +35,6 @@ for _name, _value in {
 from mlflow import MlflowClient  # noqa: E402 - after the settings above
 from mlflow.artifacts import download_artifacts  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
-from mlflow.protos import databricks_pb2 as codes  # noqa: E402
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 10
@@ -95,6 +94,11 @@ def answering(uri: str) -> Iterator[None]:
                     f"tracking.uri: {where} refuses access ({_said(error)}); "
                     "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
                 ) from error
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise ConfigError(
+                    f"tracking.uri: {where} says: {_said(error)}. It was deleted there, or tracking.uri named another "
+                    "store when it was recorded"
+                ) from error
             if error.error_code in _OURS and not isinstance(error.__cause__, sa.exc.SQLAlchemyError):
                 raise
             raise UnavailableError(f"{where} is not available: {_said(error)}") from error
@@ -105,11 +109,6 @@ def answering(uri: str) -> Iterator[None]:
                 f"{where} or its artefacts cannot be reached or written: {error.strerror or error}"
                 + (f" ({error.filename})" if error.filename else "")
             ) from error
-
-
-def is_code(error: MlflowException, *names: str) -> bool:
-    """Whether MLflow gave an error one of these codes."""
-    return error.error_code in {codes.ErrorCode.Name(getattr(codes, name)) for name in names}
 
 
 def _probe(uri: str) -> None:

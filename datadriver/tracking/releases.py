@@ -256,8 +256,8 @@ def _mirror(tracker: Tracker | None, release: Release) -> None:
         return
     try:
         tracker.set_champions({item.key: item.version for item in release.items})
-    except UnavailableError as error:
-        raise UnavailableError(
+    except (ConfigError, UnavailableError) as error:
+        raise type(error)(
             f"release {release.id} stands, but not all aliases in MLflow follow it: {error.message}. "
             "`datadriver promote --reconcile` sets them"
         ) from error

@@ -196,10 +196,16 @@ def test_ledger_and_aliases_drift_apart_and_are_reconciled(
 
 def test_the_release_stands_when_the_tracking_store_fails_at_the_end(fleet: Fleet, tracker: Tracker) -> None:
     fleet.train(A)
-    (tracker.root / ".datadriver" / "mlflow.db").write_bytes(b"")
+    (tracker.root / ".datadriver" / "mlflow.db").write_text("overwritten" * 5000)
     with pytest.raises(UnavailableError, match=r"release 1 stands, .*promote --reconcile"):
         releases.promote(fleet.ledger, tracker, [fleet.instances[A]], by="ada")
     assert fleet.champions == {"P-1/load": 1}
+
+
+def test_a_model_that_was_deleted_in_mlflow_is_no_reason_to_try_again(fleet: Fleet, tracker: Tracker) -> None:
+    fleet.train(A)
+    with pytest.raises(ConfigError, match=r"release 1 stands, .*pumps\.P-1\.load not found.*deleted there"):
+        releases.promote(fleet.ledger, tracker, [fleet.instances[A]], by="ada")
 
 
 def test_promotions_and_rollbacks_in_any_order_keep_a_stack_per_instance(fleet: Fleet) -> None:
