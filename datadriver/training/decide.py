@@ -11,6 +11,8 @@ from datadriver.training.evaluate import Duel, Judged
 from datadriver.training.metrics import Metric
 from datadriver.training.results import Decision
 
+_NOISE = 1e-9  # relative difference that the order of additions can make; it decides nothing
+
 
 def beats(ours: float | None, theirs: float | None, *, greater_is_better: bool, margin: float = 0.0) -> bool:
     """Tell whether a figure beats another by more than the relative margin; a tie or a missing figure does not.
@@ -25,7 +27,7 @@ def beats(ours: float | None, theirs: float | None, *, greater_is_better: bool, 
     if theirs is None or not math.isfinite(theirs):
         return True
     gain = ours - theirs if greater_is_better else theirs - ours
-    return gain > 0 and gain >= margin * abs(theirs)
+    return gain > _NOISE * max(abs(ours), abs(theirs)) and gain >= margin * abs(theirs)
 
 
 def better_of(metric: Metric, model: Judged, baseline: Judged, promote: Promote) -> Judged:
@@ -103,11 +105,8 @@ def _figures(ours: float | None, theirs: float | None) -> tuple[str, str]:
     >>> _figures(1.92, 3.1), _figures(0.123456, 0.123451), _figures(2.0, None)
     (('1.92', '3.10'), ('0.12346', '0.12345'), ('2.00', 'not available'))
     """
-    for digits in range(3, 13):
-        first, second = _figure(ours, digits), _figure(theirs, digits)
-        if first != second or ours == theirs:
-            break
-    return first, second
+    figures = [(_figure(ours, digits), _figure(theirs, digits)) for digits in range(3, 10)]
+    return next((pair for pair in figures if pair[0] != pair[1]), figures[0])
 
 
 def _figure(value: float | None, digits: int) -> str:

@@ -79,7 +79,7 @@ def prepare(
         DataError: if no row is left, with what became of them.
         UseCaseError: if a function of the use case fails, or assets differ in their feature columns.
     """
-    frames = sorted(frames, key=lambda sensor: sensor.asset.id)
+    frames = [in_reach(instance, sensor, window) for sensor in sorted(frames, key=lambda sensor: sensor.asset.id)]
     labels = label_assets(instance, frames, events)
     parts = [_prepare_asset(instance, sensor, own, root, window) for sensor, own in zip(frames, labels, strict=True)]
     prepared = _pool(instance, frames, parts)
@@ -109,6 +109,12 @@ def counted_features(
         "empty": len(running) - len(counted),
     }
     return counted, counts
+
+
+def in_reach(instance: Instance, sensor: SensorFrame, window: Window) -> SensorFrame:
+    """Return the frame without rows that neither lie in the window nor in the lookback before it."""
+    lookback = instance.spec.window.lookback
+    return replace(sensor, frame=(window.starting_earlier(lookback) if lookback else window).slice(sensor.frame))
 
 
 def training_window(instance: Instance, frames: Sequence[SensorFrame]) -> Window:

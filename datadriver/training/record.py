@@ -60,13 +60,15 @@ def missing_metrics(model: Judged, baseline: Judged, asked: Sequence[str]) -> li
 
 def odd_features(fitted: Prepared) -> list[str]:
     """Name features that say nothing on the training part: without a value, or always the same."""
-    found = []
+    empty, constant = [], []
     for name, column in fitted.features.items():
         known = column.dropna()
-        if not len(known) or (known == known.iloc[0]).all():
-            what = "always the same value" if len(known) else "no value"
-            found.append(f"feature {name!r} has {what} in the training part")
-    return found
+        if not len(known):
+            empty.append(str(name))
+        elif (known == known.iloc[0]).all():
+            constant.append(str(name))
+    kinds = (("without a value", empty), ("with one value only", constant))
+    return [f"features {what} in the training part: {', '.join(names)}" for what, names in kinds if names]
 
 
 def extent(prepared: Prepared) -> Window:

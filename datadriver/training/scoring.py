@@ -12,7 +12,7 @@ from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window
 from datadriver.training.estimators import score
-from datadriver.training.prepare import counted_features
+from datadriver.training.prepare import counted_features, in_reach
 from datadriver.training.problems import find_problem
 from datadriver.training.results import Method
 from datadriver.training.thresholds import sustained
@@ -57,8 +57,9 @@ def score_frame(  # noqa: PLR0913 - a version is estimator, method and threshold
     """
     window = window or sensor.window
     problem = find_problem(instance.spec.problem)
-    warm = window.start is None
-    features, _ = counted_features(instance, sensor, root, _with_run_up(instance, window), warm=warm)
+    run_up = _with_run_up(instance, window)
+    sensor = in_reach(instance, sensor, run_up)
+    features, _ = counted_features(instance, sensor, root, run_up, warm=window.start is None)
     scores = score(estimator, method, features, f"{sensor.asset.id}, score of {instance.model}")
     actual = _actual(instance, sensor).reindex(features.index).to_numpy("float64")
     residual = actual - scores if problem.has_residual else np.full(len(scores), np.nan)

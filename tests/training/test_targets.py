@@ -65,6 +65,16 @@ def test_with_times_the_clock_of_the_whole_unit_counts(make_frame: Callable[...,
     assert observed_until([short], [None], Target(column="load")) == (None,)
 
 
+def test_labels_near_the_end_wait_for_events_that_are_entered_late(make_frame: Callable[..., SensorFrame]) -> None:
+    sensor = make_frame("A", rows=300)
+    at = sensor.frame.index[[10, 50, 90, 130, 170]]
+    late = pd.to_timedelta([1, 2, 3, 4, 90], unit="h")
+    log = pd.DataFrame({"known_at": at + late}, index=at)
+    target = Target(events="failures", horizon="6h")
+    assert observed_until([sensor], [log], target) == (sensor.frame.index[-1] - timedelta(hours=4),)
+    assert observed_until([sensor], [log.assign(known_at=at)], target) == (sensor.frame.index[-1],)
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [

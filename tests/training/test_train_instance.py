@@ -225,8 +225,8 @@ def test_warnings_are_kept_and_not_printed(train: Make, sections: Any, make_fram
         odd = train(section, [replace(sensor, frame=frame)])
         unconverged = train({**sections["regression"], "estimator": "plant.models:unconverged"})
     assert caught == []
-    assert "feature 'flow' has always the same value in the training part" in odd.warnings
-    assert "feature 'spare' has no value in the training part" in odd.warnings
+    assert "features with one value only in the training part: flow" in odd.warnings
+    assert "features without a value in the training part: spare" in odd.warnings
     assert any(text.startswith("ConvergenceWarning: ") for text in unconverged.warnings)
 
 
