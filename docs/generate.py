@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 from datadriver.cli.reference import commands_page
+from datadriver.config.reference import render_config_reference
+from datadriver.config.schema import render_json_schema
 
 REFERENCE = Path(__file__).parent / "reference"
 PAGES = {
     "commands.md": commands_page,
+    "config.md": render_config_reference,
+    "usecase.schema.json": render_json_schema,
 }
 
 

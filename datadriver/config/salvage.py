@@ -20,6 +20,9 @@ _STAND_INS = {
     "where": "True",
     "set": {},
     "assets": "unknown",
+    "fleet": {"assets": "unknown"},
+    "data": {"sources": {}},
+    "models": {"unknown": {"problem": "unknown", "estimator": "unknown:unknown", "baseline": "unknown:unknown"}},
 }
 
 
@@ -40,10 +43,13 @@ def salvage(tree: Mapping[str, Any]) -> tuple[UseCase | None, frozenset[Path]]:
 
 def untouched(problems: Iterable[Problem], changed: Iterable[Path]) -> list[Problem]:
     """Return the problems that are not a mere consequence of the changes."""
+    changed = tuple(changed)
+    lost_tags = any(path[:1] == ("data",) and len(path) in (1, 2, 3, 5) for path in changed)
     return [
         problem
         for problem in problems
         if not any(path[: len(problem.path)] == problem.path or problem.path[: len(path)] == path for path in changed)
+        and not (lost_tags and problem.path[-1:] in (("events",), ("column",)))
     ]
 
 

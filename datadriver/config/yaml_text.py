@@ -133,7 +133,9 @@ class _Builder:
             key = self.node(event, (*path, "?"))
             is_merge = key == "<<" and event.style is None
             usable = isinstance(key, (str, int, float))
-            value = self.node(next(self.events), (*path, key) if usable and not is_merge else (*path, "?"))
+            place = (*path, key) if usable and not is_merge else (*path, "?")
+            value = self.node(next(self.events), place)
+            self.lines[place] = event.start_mark.line + 1  # where people look for it: at its key
             if is_merge:
                 merged += value if isinstance(value, list) else [value]
             elif not usable:
