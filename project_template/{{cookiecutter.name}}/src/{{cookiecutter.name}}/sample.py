@@ -23,7 +23,8 @@ def readings(asset_id: str, start: pd.Timestamp | None, end: pd.Timestamp | None
     """
     random = np.random.default_rng(zlib.crc32(asset_id.encode()))
     noise = pd.DataFrame(random.normal(size=(len(CLOCK), 4)), columns=["load", "ambient", "temperature", "vibration"])
-    drift = noise.ewm(alpha=0.02).mean() * 10
+    noise.iloc[0] = 0  # drifts begin at rest
+    drift = noise.ewm(alpha=0.02, adjust=False).mean() * 10
     day = np.sin((CLOCK.hour - 9) / 24 * 2 * np.pi)
     worn = _wear(asset_id)
 
@@ -42,12 +43,12 @@ def _wear(asset_id: str) -> np.ndarray:
 {%- if cookiecutter.problem == "classification" %}
     worn = np.zeros(len(CLOCK))
     for failed_on in FAILURES.loc[FAILURES["asset_id"] == asset_id, "failed_on"]:
-        days_left = ((failed_on - CLOCK) / pd.Timedelta("1d")).to_numpy()
+        days_left = ((failed_on - CLOCK) / pd.Timedelta("24h")).to_numpy()
         worn += np.where(days_left > 0, np.clip(1 - days_left / 5, 0, 1), 0)  # repaired at once, and as new
     return worn
 {%- else %}
     begins = 46 if asset_id == "P-103" else np.inf  # nobody has noticed yet that P-103 wears
-    days = ((CLOCK - CLOCK[0]) / pd.Timedelta("1d")).to_numpy()
+    days = ((CLOCK - CLOCK[0]) / pd.Timedelta("24h")).to_numpy()
     return np.clip((days - begins) / 8, 0, 1)
 {%- endif %}
 
