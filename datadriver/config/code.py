@@ -20,9 +20,10 @@ from typing import Any
 from datadriver.config.static_code import inspect_reference
 from datadriver.errors import ConfigError, DatadriverError, UseCaseError
 
-__all__ = ["accepts", "call", "code_digest", "inspect_reference", "load_reference"]
+__all__ = ["accepts", "call", "code_digest", "inspect_reference", "load_reference", "place_of"]
 
 _sources: set[str] = set()  # every src folder that was put on sys.path
+_settled: dict[str, tuple[str, Any]] = {}  # package name -> src folder it was asked for, module that was found right
 
 
 def load_reference(reference: str, root: Path) -> Callable[..., Any]:
@@ -73,7 +74,7 @@ def call(
     except DatadriverError:
         raise
     except (Exception, SystemExit) as error:
-        place = _place(error, root)
+        place = place_of(error, root)
         raise UseCaseError(
             f"{asset}, {step}: {reference} raised {type(error).__name__}: {error}{f' ({place})' if place else ''}"
         ) from error
@@ -117,13 +118,15 @@ def prefer(root: Path, module_name: str) -> None:
         _sources.add(source)
     package = module_name.partition(".")[0]
     loaded = sys.modules.get(package)
-    if loaded is None:
+    if loaded is None or _settled.get(package) == (source, loaded):
         return
     here = _is_here(package, source)
     strange = not _is_under(loaded, source) if here else any(_is_under(loaded, other) for other in _sources - {source})
     if strange:
         for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
             del sys.modules[name]
+    else:
+        _settled[package] = (source, loaded)
 
 
 def _is_here(package: str, source: str) -> bool:
@@ -132,7 +135,7 @@ def _is_here(package: str, source: str) -> bool:
 
 def _is_under(module: Any, folder: str) -> bool:
     paths = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    return any(Path(path).is_relative_to(folder) for path in paths if path)
+    return any(Path(path).resolve().is_relative_to(Path(folder).resolve()) for path in paths if path)
 
 
 def _import(module_name: str, reference: str, root: Path) -> Any:
@@ -148,14 +151,14 @@ def _import(module_name: str, reference: str, root: Path) -> Any:
         missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
         if missing and (problem := inspect_reference(reference, root)):
             raise ConfigError(problem) from None
-        place = _place(error, root)
+        place = place_of(error, root)
         raise UseCaseError(
             f"{reference}: importing {module_name} raised {type(error).__name__}: {error}"
             + (f" ({place})" if place else "")
         ) from error
 
 
-def _place(error: BaseException, root: Path) -> str:
+def place_of(error: BaseException, root: Path) -> str:
     """Return file and line of the last frame in the use case, or of the last frame outside of datadriver."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root.absolute())]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datadriver.config.code import accepts, call
+from datadriver.config.code import accepts, call, place_of
 from datadriver.config.fleet import Instance
 from datadriver.errors import DatadriverError, UseCaseError, nearest
 from datadriver.training.problems import Problem
@@ -28,9 +28,9 @@ class Scorer:
     estimator: Any
     method: Method
 
-    def score(self, features: pd.DataFrame, where: str) -> np.ndarray:
+    def score(self, features: pd.DataFrame, where: str, root: Path) -> np.ndarray:
         """Return one float64 per row; of `predict_proba` the last column."""
-        return score(self.estimator, self.method, features, where)
+        return score(self.estimator, self.method, features, where=where, root=root)
 
 
 def new_estimator(instance: Instance, role: Role, root: Path, problem: Problem) -> Scorer:
@@ -55,18 +55,18 @@ def new_estimator(instance: Instance, role: Role, root: Path, problem: Problem) 
     return Scorer(role, adapted, method)
 
 
-def fit(scorer: Scorer, features: pd.DataFrame, learnt: np.ndarray | None, instance: Instance) -> Scorer:
+def fit(scorer: Scorer, features: pd.DataFrame, learnt: np.ndarray | None, instance: Instance, root: Path) -> Scorer:
     """Fit the estimator in place and return its scorer; it sees columns only, never the index.
 
     Raises:
         UseCaseError: whatever the estimator raised, with the features that have nulls.
     """
-    with _boundary(f"{_place(instance, scorer.role)}: fit of {type(scorer.estimator).__name__}", features):
+    with _boundary(f"{_place(instance, scorer.role)}: fit of {type(scorer.estimator).__name__}", features, root):
         scorer.estimator.fit(features.reset_index(drop=True), learnt)
     return scorer
 
 
-def score(estimator: Any, method: Method, features: pd.DataFrame, where: str) -> np.ndarray:
+def score(estimator: Any, method: Method, features: pd.DataFrame, *, where: str, root: Path) -> np.ndarray:
     """Return one score per row as float64, asking the estimator for it in one call.
 
     Raises:
@@ -74,7 +74,7 @@ def score(estimator: Any, method: Method, features: pd.DataFrame, where: str) ->
     """
     if features.empty:
         return np.zeros(0)
-    with _boundary(f"{where}: {method} of {type(estimator).__name__}", features):
+    with _boundary(f"{where}: {method} of {type(estimator).__name__}", features, root):
         answer = np.asarray(getattr(estimator, method)(features.reset_index(drop=True)), dtype="float64")
     if answer.ndim == 2 and (answer.shape[1] == 1 or method == "predict_proba"):
         answer = answer[:, -1]
@@ -123,15 +123,17 @@ def _seeded(estimator: Any, seed: int) -> Any:
 
 
 @contextmanager
-def _boundary(what: str, features: pd.DataFrame) -> Iterator[None]:
-    """Turn what an estimator raises into an error that names it and the features with nulls."""
+def _boundary(what: str, features: pd.DataFrame, root: Path) -> Iterator[None]:
+    """Turn what an estimator raises into an error that names it, the place in its code and the features with nulls."""
     try:
         yield
     except DatadriverError:
         raise
     except (Exception, SystemExit) as error:
-        text = next(iter(str(error).strip().splitlines()), "")
-        raise UseCaseError(f"{what} raised {type(error).__name__}: {text}{_nulls(features)}") from error
+        text, place = next(iter(str(error).strip().splitlines()), ""), place_of(error, root)
+        raise UseCaseError(
+            f"{what} raised {type(error).__name__}: {text}{f' ({place})' if place else ''}{_nulls(features)}"
+        ) from error
 
 
 def _nulls(features: pd.DataFrame) -> str:

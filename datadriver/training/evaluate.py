@@ -96,21 +96,22 @@ class Court:
     problem: Problem
     metrics: Sequence[Metric]
     parts: Parts
+    root: Path
 
     def judge(self, scorer: Scorer) -> Judged:
         """Score the holdout and compute the metrics; the alarm threshold comes from the fitted rows."""
         where = f"{self.instance.unit.key}, {scorer.role} of {self.instance.model}"
         fit, holdout, alarm = self.parts.fit, self.parts.holdout, self.instance.spec.alarm
-        fitted = scorer.score(fit.features, where)
+        fitted = scorer.score(fit.features, where, self.root)
         on = alarm.on if alarm else "score"
         limit = threshold(alarm, self.problem.alarm_value(on, fitted, fit.target.to_numpy()))
         evidence = Evidence(
             y_true=holdout.target.to_numpy(),
-            y_score=scorer.score(holdout.features, where),
+            y_score=scorer.score(holdout.features, where, self.root),
             frame=holdout.features,
             level=limit if limit is not None and on == "score" else self.problem.level(fitted),
             train_scores=fitted,
-            score=partial(scorer.score, where=where),
+            score=partial(scorer.score, where=where, root=self.root),
             spread=_spread(fit),
         )
         return Judged(scorer, evidence, limit, *measure(self.metrics, evidence))

@@ -71,7 +71,7 @@ def train_instance(  # noqa: PLR0913 - what a training depends on, no more
         prepared = prepare(instance, frames, events, root, training_window(instance, frames))
         split = _split(instance, prepared)
         parts = _parts(instance, problem, prepared, split)
-        court = Court(instance, problem, metrics, parts)
+        court = Court(instance, problem, metrics, parts, root)
         model = court.judge(_fitted("model", instance, root, problem, parts.fit))
         baseline = court.judge(_fitted("baseline", instance, root, problem, parts.fit))
         primary = primary_metric(instance, metrics, (model, baseline))
@@ -133,7 +133,7 @@ def _parts(instance: Instance, problem: Problem, prepared: Prepared, split: Spli
 
 
 def _fitted(role: Role, instance: Instance, root: Path, problem: Problem, rows: Prepared) -> Scorer:
-    return fit(new_estimator(instance, role, root, problem), rows.features, problem.learnt(rows.target), instance)
+    return fit(new_estimator(instance, role, root, problem), rows.features, problem.learnt(rows.target), instance, root)
 
 
 @contextmanager

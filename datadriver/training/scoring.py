@@ -60,7 +60,7 @@ def score_frame(  # noqa: PLR0913 - a version is estimator, method and threshold
     run_up = _with_run_up(instance, window)
     sensor = in_reach(instance, sensor, run_up)
     features, _ = counted_features(instance, sensor, root, run_up, warm=window.start is None)
-    scores = score(estimator, method, features, f"{sensor.asset.id}, score of {instance.model}")
+    scores = score(estimator, method, features, where=f"{sensor.asset.id}, score of {instance.model}", root=root)
     actual = _actual(instance, sensor).reindex(features.index).to_numpy("float64")
     residual = actual - scores if problem.has_residual else np.full(len(scores), np.nan)
     alarm = np.zeros(len(scores), dtype=bool)

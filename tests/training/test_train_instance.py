@@ -336,6 +336,11 @@ def test_an_estimator_that_cannot_take_nulls_is_named_with_the_features_that_hav
         train(section, [replace(sensor, frame=holes)])
 
 
+def test_an_estimator_of_the_use_case_is_named_with_the_line_that_raised(train: Make, sections: Any) -> None:
+    with pytest.raises(UseCaseError, match=r"predict of Rule raised UFuncTypeError: .*\(src/plant/models.py, line \d+\)"):
+        train({**sections["regression"], "estimator": "plant.models:rule", "params": {"factor": "two"}})
+
+
 def test_a_detector_that_cannot_score_new_rows_is_refused(train: Make, sections: Any) -> None:
     with pytest.raises(UseCaseError, match=r"LocalOutlierFactor, .*\(LocalOutlierFactor: with novelty=True\)"):
         train({**sections["anomaly"], "estimator": "plant.models:neighbours"})
