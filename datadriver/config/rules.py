@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,18 @@ _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
 _CRON_PART = re.compile(rf"(\*|(\d+)(-(\d+))?|({_CRON_NAMES})(-({_CRON_NAMES}))?)(/[1-9]\d*)?", re.IGNORECASE)
 _DEFAULT_SCORES_WINDOW = timedelta(days=7)
+_TAKEN = (
+    "datadriver",
+    "airflow",
+    "docker",
+    "great_expectations",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "skops",
+)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -52,6 +65,10 @@ def _rules(usecase: UseCase) -> Iterator[Problem]:
 
 
 def _name_problems(usecase: UseCase) -> Iterator[Problem]:
+    if usecase.name in sys.stdlib_module_names or usecase.name in _TAKEN:
+        yield Problem(
+            ("name",), f"{usecase.name!r} is a Python module already; the use case's package needs its own name"
+        )
     paths: list[tuple[str, ...]] = [("models", name) for name in usecase.models]
     for path in [*paths, *(("data", "sources", name) for name in usecase.data.sources)]:
         if not _NAME.fullmatch(path[-1]):

@@ -17,6 +17,7 @@ from datadriver.config.model_rules import MEANINGLESS, problem_names
 from datadriver.config.reference import render_config_reference
 from datadriver.config.rules import cron_problem
 from datadriver.config.schema import json_schema
+from datadriver.config.yaml_text import read_yaml
 from datadriver.data.check import check
 from datadriver.training import problems as training_problems
 
@@ -157,6 +158,7 @@ MISTAKES = [
     ("fleet.assets", "fleets.csv", "there is no file 'fleets.csv'; did you mean 'fleet.csv'?"),
     ("fleet.id", "asset", "fleet.csv has no column 'asset'; did you mean 'asset_id'?"),
     ("monitor.then", ["retrian"], "there is no step 'retrian'; did you mean 'retrain'?"),
+    ("name", "statistics", "name: 'statistics' is a Python module already"),
     ("seed", -1, "seed: must be from 0"),
     ("environments.prod.tracking", {"urii": 1}, "environments.prod.tracking.urii: unknown key; did you mean 'uri'?"),
 ]  # fmt: skip
@@ -222,3 +224,10 @@ def test_every_key_is_in_the_reference_and_in_the_schema() -> None:
     assert all(f"| `{key}` |" in page for key in keys)
     assert {"for", "from", "horizon", "nulls"} <= keys
     assert all("description" in section for section in schema["$defs"].values())
+
+
+@pytest.mark.parametrize("name", ["pumps", "wells", "wind"])
+def test_the_schema_accepts_the_examples(name: str) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    text = (Path(__file__).parents[2] / "examples" / name / "usecase.yaml").read_text("utf-8")
+    jsonschema.Draft202012Validator(json_schema()).validate(read_yaml(text, "usecase.yaml").tree)
