@@ -54,11 +54,12 @@ class Dial:
 
 @dataclass(frozen=True)
 class Instants:
-    """Stamps as numbers; where `valid` is false the number means nothing."""
+    """Stamps as numbers; those that are not `valid` mean nothing: not readable, or `refused` by the policy."""
 
     numbers: Numbers
     valid: Flags
     issues: tuple[Issue, ...] = ()
+    refused: Flags | None = None
 
 
 def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) -> Instants:
@@ -70,8 +71,9 @@ def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) 
         DataError: if not one stamp can be read, or times are bare numbers and `options.epoch` is not given.
     """
     read = _steps(column) if dial.kind == "step" else _times(column, dial, groups)
-    bad = dial.issue("bad_stamp", ~read.valid & column.notna().to_numpy(), column.to_numpy())
-    if len(column) and bad and not read.valid.any():
+    readable = read.valid if read.refused is None else read.valid | read.refused
+    bad = dial.issue("bad_stamp", ~readable & column.notna().to_numpy(), column.to_numpy())
+    if bad and not readable.any():
         hint = "check `index`" if dial.kind == "step" else "for other ways than ISO 8601 give options.date_format"
         raise DataError(
             f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, "
@@ -130,6 +132,7 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
     aware = texts.str.contains(_offset_pattern(dial), regex=True).to_numpy(dtype=bool)
     numbers, valid = np.zeros(len(texts), dtype="int64"), np.zeros(len(texts), dtype=bool)
     issues: tuple[Issue, ...] = ()
+    refused = np.zeros(len(texts), dtype=bool)
     if aware.any():
         stamps = _parse(texts[aware], dial, utc=True)
         numbers[aware], valid[aware] = _numbers(stamps), ~np.asarray(stamps.isna())
@@ -137,7 +140,9 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
         naive = ~aware
         read = _localised(_parse(texts[naive], dial), dial, None if groups is None else groups[naive])
         numbers[naive], valid[naive], issues = read.numbers, read.valid, read.issues
-    return Instants(numbers, valid, issues)
+        if read.refused is not None:
+            refused[naive] = read.refused
+    return Instants(numbers, valid, issues, refused)
 
 
 def _offset_pattern(dial: Dial) -> str:
@@ -187,7 +192,7 @@ def _localised(stamps: pd.DatetimeIndex, dial: Dial, groups: Numbers | None) -> 
     second = _second_pass(odd[~skipped], dial, None if groups is None else groups[doubled])
     numbers[doubled] = _numbers(odd[~skipped].tz_localize(dial.zone, ambiguous=~second))
     valid[doubled] = dial.times.ambiguous != "drop"
-    return Instants(numbers, valid, issues)
+    return Instants(numbers, valid, issues, refused=~valid & ~missing)
 
 
 def _before_the_gap(stamps: pd.DatetimeIndex, zone: str) -> Numbers:

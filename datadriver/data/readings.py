@@ -124,7 +124,7 @@ def load_rows(origin: Origin, reader: Reader, asset: Asset, window: Window, *, t
     groups: Numbers | None = None
     names: tuple[str, ...] = ()
     if long:
-        table = table[table[long.tag].notna()]
+        table = table[table[long.tag].isin(query.tags) if query.tags is not None else table[long.tag].notna()]
         codes, uniques = pd.factorize(table[long.tag].astype(str))
         groups, names = codes.astype("int64"), tuple(str(name) for name in uniques)
     clock = dial(origin, asset)
@@ -185,7 +185,7 @@ def _tracks(
         found[name] = (
             _by_known(Track(tag, at, born, values)) if origin.source.known_at else Track(tag, at, born, values)
         )
-    issues += _missing(origin, reader, asset, missing, empty=not len(rows.at))
+    issues += _missing(origin, reader, asset, missing)
     return found, tuple(issues)
 
 
@@ -239,15 +239,13 @@ def _by_known(track: Track) -> Track:
     return Track(track.tag, track.at[order], track.born[order], track.values[order])
 
 
-def _missing(
-    origin: Origin, reader: Reader, asset: Asset, missing: Mapping[str, Tag], *, empty: bool
-) -> Iterator[Issue]:
+def _missing(origin: Origin, reader: Reader, asset: Asset, missing: Mapping[str, Tag]) -> Iterator[Issue]:
     """Count optional tags that the source lacks; a required one is an error, unless just this window lacks it."""
     required = {name: tag.source_name or name for name, tag in missing.items() if not tag.optional}
-    if required and not (empty and origin.long):
+    if required:
         known = _all_names(origin, reader, asset)
         wrong = {name: column for name, column in required.items() if column not in known}
-        if wrong:
+        if wrong and known:
             said = "; ".join(f"{column!r} (tag {name}){nearest(column, known)}" for name, column in wrong.items())
             raise DataError(f"{origin.where(asset)}: missing {said}. A tag that some assets lack is `optional: true`")
     for name, tag in missing.items():

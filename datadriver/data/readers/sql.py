@@ -51,8 +51,10 @@ class SqlReader:
         with self._connected(query.asset) as connection:
             result = connection.execute(statement, parameters)
             table = pd.DataFrame(result.fetchall(), columns=list(result.keys()))
-        wanted = [name for name in table.columns if query.columns is None or name in query.columns]
-        return table[wanted]
+        column = self._origin.source.asset
+        if self._origin.source.query and column in table.columns:
+            table = table[table[column].astype(str) == query.asset.id]
+        return table[[name for name in table.columns if query.columns is None or name in query.columns]]
 
     def extent(self, asset: Asset) -> tuple[object, object] | None:
         """Return least and greatest stamp of a table whose index has a type that orders by time."""
@@ -75,8 +77,12 @@ class SqlReader:
             table = self._table(asset)
             statement = statement.select_from(table).where(*self._is_asset(table, asset))
         else:
-            inner, parameters = self._query(Query(asset))
-            statement = statement.select_from(inner.columns(index).subquery())
+            text, parameters = self._query(Query(asset))
+            column = self._origin.source.asset
+            inner = text.columns(index, *([sa.column(column)] if column else [])).subquery()
+            statement = sa.select(sa.func.count(), sa.func.max(inner.columns[index.name])).select_from(inner)
+            if column:
+                statement = statement.where(sa.cast(inner.columns[column], sa.String) == asset.id)
         with self._connected(asset) as connection:
             count, last = connection.execute(statement, parameters).one()
         return int(count), str(last)
