@@ -265,8 +265,8 @@ class Project:
         self._require_checked()
         end = None if until is None else self._instant(until)
         with self._workers(workers) as crew:
-            training = Training(self.usecase, self.root, self.ledger, self.tracker, crew, end, self.progress)
-            return training.run(due)
+            stores = self.ledger, self.tracker
+            return Training(self.usecase, self.root, *stores, crew, end, self.progress, force).run(due)
 
     def diff(
         self, selection: Selection = EVERYTHING, *, version: int | None = None, force: bool = False

@@ -93,6 +93,9 @@ class TinyCase:
         assert old in text
         path.write_text(text.replace(old, new), "utf-8")
 
+    def read(self, file: str) -> str:
+        return (self.root / file).read_text("utf-8")
+
     def guard(self) -> None:
         """Put the contract in force: flow within 50."""
         self.edit("\nmodels:", "\ncontract: {suite: contracts/sensors.json}\nmodels:")

@@ -79,6 +79,7 @@ class Training:
     workers: Workers
     until: Instant | None = None
     progress: Progress = field(default_factory=Silent)
+    force: bool = False
 
     def run(self, due: Sequence[Due]) -> TrainReport:
         """Train the instances that are due and record each result as it comes."""
@@ -142,7 +143,9 @@ class Training:
             units.setdefault(instance.unit.key, []).append(instance)
         for members in sorted(units.values(), key=lambda group: -len(group[0].unit.assets)):
             held = {one.model: champions[_key(one)] for one in members if _key(one) in champions}
-            job = TrainJob(self.root, self.usecase, tuple(members), held, scratch, self._code, self.until)
+            job = TrainJob(
+                self.root, self.usecase, tuple(members), held, scratch, self._code, self.until, force=self.force
+            )
             yield Call("datadriver.fleet.train_job:train_unit", job)
 
     def _record(self, job: TrainJob, answer: Answer) -> Iterator[Outcome]:

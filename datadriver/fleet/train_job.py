@@ -17,7 +17,7 @@ from datadriver.data.contract.verdict import Verdict
 from datadriver.data.events import read_events
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Instant
-from datadriver.errors import DatadriverError, DataError
+from datadriver.errors import DatadriverError, DataError, UntrustedModelError
 from datadriver.fleet.failures import deliberate
 from datadriver.fleet.members import Member, members
 from datadriver.tracking.artefacts import load_version
@@ -37,6 +37,7 @@ class TrainJob:
         champions: by model, where there is one.
         directory: where model files go; the parent moves them on.
         until: nothing from this instant on counts.
+        force: train even if the champion's file was tampered with, then without comparing with it.
     """
 
     root: Path
@@ -46,6 +47,7 @@ class TrainJob:
     directory: Path
     code_digest: str
     until: Instant | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,5 +127,10 @@ def incumbent(job: TrainJob, instance: Instance) -> Incumbent | None:
     version = job.champions.get(instance.model)
     if version is None:
         return None
-    estimator = load_version(version, instance.usecase, job.root)
+    try:
+        estimator = load_version(version, instance.usecase, job.root)
+    except UntrustedModelError:
+        if job.force:
+            return None
+        raise
     return Incumbent(str(version.version), estimator, Seen.from_json(version.seen), version.role)
