@@ -17,6 +17,7 @@ import click
 from datadriver.cli.options import speaks
 from datadriver.cli.output import Output
 from datadriver.errors import ConfigError, DatadriverError
+from datadriver.fleet.failures import full_disk
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -80,11 +81,21 @@ def render(name: str, *, problem: str, ci: str, sample_data: bool, folder: Path)
     if where.exists() or where.is_symlink():
         raise ConfigError(f"{where} exists already; choose another name, or another place with --output DIR")
     answers = {"name": name, "problem": problem, "ci": ci, "sample_data": "yes" if sample_data else "no"}
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-", ignore_cleanup_errors=True) as scratch:
+    with _scratch(folder, name) as scratch:
         _generate(answers, Path(scratch))
         shutil.move(Path(scratch) / name, where)
     return where
+
+
+def _scratch(folder: Path, name: str) -> tempfile.TemporaryDirectory[str]:
+    """Make a place beside the new folder to render in, so that nothing half-written is ever there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise full_disk(error) or ConfigError(
+            f"cannot write to {folder}: {error.strerror}; choose another place with --output DIR"
+        ) from error
 
 
 def _generate(answers: dict[str, Any], folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""The functions of the use case {{ cookiecutter.name }}; `usecase.yaml` refers to them by name."""
+"""The functions of {{ cookiecutter.name }}; `usecase.yaml` refers to them by name."""
