@@ -98,22 +98,28 @@ def explain(unknown: Collection[str]) -> str:
 
 
 def load_version(version: Version, usecase: UseCase, root: Path) -> Any:
-    """Load the estimator of a recorded version; MLflow is imported only where the artefacts are remote."""
+    """Load the estimator of a recorded version.
+
+    A remote archive is fetched once and kept in the use case's `.datadriver/models`; MLflow is imported only for that.
+    """
     prefer(root, usecase.name)
     return load(
-        _local_directory(version, usecase, root) / ARCHIVE,
+        _archive_file(version, usecase, root),
         sha256=version.sha256,
         package=usecase.name,
         trusted=usecase.tracking.trusted_types,
     )
 
 
-def _local_directory(version: Version, usecase: UseCase, root: Path) -> Path:
-    if "://" not in version.path and not version.path.startswith(("mlflow-artifacts:", "dbfs:")):
-        return root / version.path
-    from datadriver.tracking.mlflow_store import download  # noqa: PLC0415 - importing MLflow takes 2 s
+def _archive_file(version: Version, usecase: UseCase, root: Path) -> Path:
+    if ":/" not in version.path:
+        return root / version.path / ARCHIVE
+    kept = root / ".datadriver" / "models" / f"{version.sha256}.skops"
+    if not kept.exists():
+        from datadriver.tracking.mlflow_store import fetch  # noqa: PLC0415 - importing MLflow takes 2 s
 
-    return download(version.path, usecase.tracking, root)
+        fetch(f"{version.path}/{ARCHIVE}", kept, usecase.tracking, root)
+    return kept
 
 
 def _skops() -> Any:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -72,11 +74,15 @@ def connect(tracking: Tracking, root: Path) -> MlflowClient:
     return client
 
 
-def download(uri: str, tracking: Tracking, root: Path) -> Path:
-    """Fetch a remote artefact directory and return where it is now."""
+def fetch(uri: str, target: Path, tracking: Tracking, root: Path) -> None:
+    """Fetch one remote artefact; the file appears whole or not at all."""
     store = store_uri(tracking, root)
-    with answering(store):
-        return Path(download_artifacts(artifact_uri=uri, tracking_uri=store))
+    with answering(store), tempfile.TemporaryDirectory() as folder:
+        found = Path(download_artifacts(artifact_uri=uri, tracking_uri=store, dst_path=folder))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copyfile(found, partial)
+        partial.replace(target)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +158,14 @@ def pumps_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "pumps"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def plain_mlflow() -> Any:
+    """MLflow as others use it; importing its flavours warns of things that are no fault of ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [importlib.import_module(name) for name in ("mlflow.pyfunc", "mlflow.sklearn", "mlflow")][-1]
 
 
 @pytest.fixture(scope="session")

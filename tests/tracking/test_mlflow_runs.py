@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ import pytest
 
 from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
-from datadriver.errors import ConfigError
+from datadriver.errors import ConfigError, UntrustedModelError
 from datadriver.tracking.artefacts import load_version
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.model_files import write_model
@@ -75,14 +77,15 @@ def test_the_logged_model_is_linked_to_its_run_its_metrics_and_its_version(
 
 
 def test_plain_mlflow_loads_the_champion_and_predicts_what_we_predict(
-    tracker: Tracker, instance: Instance, record: Callable[..., Version], features: pd.DataFrame
+    tracker: Tracker, instance: Instance, record: Callable[..., Version], features: pd.DataFrame, plain_mlflow: Any
 ) -> None:
-    import mlflow  # noqa: PLC0415
-
     version = record(instance, tracker.start_batch(BATCH))
     tracker.set_champions({version.key: version.version})
-    mlflow.set_tracking_uri(tracker.uri)
-    champion = mlflow.pyfunc.load_model("models:/pumps.P-101.load@champion")
+    plain_mlflow.set_tracking_uri(tracker.uri)
+    try:
+        champion = plain_mlflow.pyfunc.load_model("models:/pumps.P-101.load@champion")
+    finally:
+        plain_mlflow.set_tracking_uri(None)
     ours = load_version(version, tracker.usecase, tracker.root)
     np.testing.assert_array_equal(champion.predict(features), ours.predict(features))
     assert champion.metadata.run_id == version.run_id
@@ -95,6 +98,21 @@ def test_model_files_are_recorded_relative_to_the_use_case_so_that_it_can_move(
     assert version.path.startswith(".datadriver/artifacts/models/")
     moved = tracker.root.rename(tracker.root.with_name("moved"))
     assert len(load_version(version, tracker.usecase, moved).predict(features)) == len(features)
+
+
+def test_a_remote_model_is_fetched_once_and_checked_every_time(
+    tracker: Tracker, instance: Instance, record: Callable[..., Version], features: pd.DataFrame
+) -> None:
+    version = record(instance, tracker.start_batch(BATCH))
+    remote = replace(version, path=(tracker.root / version.path).as_uri())
+    expected = load_version(version, tracker.usecase, tracker.root).predict(features)
+    np.testing.assert_array_equal(load_version(remote, tracker.usecase, tracker.root).predict(features), expected)
+    [kept] = (tracker.root / ".datadriver" / "models").iterdir()
+    gone = replace(remote, path="file:///nowhere")
+    np.testing.assert_array_equal(load_version(gone, tracker.usecase, tracker.root).predict(features), expected)
+    kept.write_bytes(kept.read_bytes() + b"x")
+    with pytest.raises(UntrustedModelError, match="was changed after it was recorded"):
+        load_version(gone, tracker.usecase, tracker.root)
 
 
 def test_a_result_that_an_interrupted_run_registered_is_taken_over(
@@ -129,7 +147,7 @@ def test_aliases_say_who_is_champion_and_who_challenges(
 
 
 def test_runs_that_a_killed_batch_left_running_become_killed(tracker: Tracker) -> None:
-    dead, alive = tracker.start_batch(BATCH), tracker.start_batch(BATCH.__class__(**{**vars(BATCH), "id": "b2"}))
+    dead, alive = tracker.start_batch(BATCH), tracker.start_batch(replace(BATCH, id="b2"))
     assert tracker.discard_unfinished({"b1"}) == 1
     assert tracker.client.get_run(dead).info.status == "KILLED"
     assert tracker.client.get_run(alive).info.status == "RUNNING"

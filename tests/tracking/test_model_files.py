@@ -38,20 +38,17 @@ def keys(content: Any) -> Any:
 
 
 def test_the_files_say_what_mlflow_itself_would_say(
-    tmp_path: Path, instance: Instance, make_result: ResultOf, features: pd.DataFrame
+    tmp_path: Path, instance: Instance, make_result: ResultOf, features: pd.DataFrame, plain_mlflow: Any
 ) -> None:
-    import mlflow.sklearn  # noqa: PLC0415 - only the tests that compare wait for it
-    from mlflow.models import infer_signature  # noqa: PLC0415
-
     result = make_result(instance)
     write_model(tmp_path / "ours", result, instance, code_digest="c" * 64)
     requirements = (tmp_path / "ours" / "requirements.txt").read_text().splitlines()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mlflow.sklearn.save_model(
+        plain_mlflow.sklearn.save_model(
             result.estimator,
             tmp_path / "theirs",
-            signature=infer_signature(features, result.estimator.predict(features)),
+            signature=plain_mlflow.models.infer_signature(features, result.estimator.predict(features)),
             pip_requirements=requirements,
             skops_trusted_types=[],
         )
@@ -71,34 +68,33 @@ def test_the_files_say_what_mlflow_itself_would_say(
 
 @pytest.mark.parametrize("classifier", [LogisticRegression(), RandomForestClassifier(3, random_state=0)])
 def test_column_one_of_what_pyfunc_returns_is_the_score_of_a_classifier(
-    tmp_path: Path, instance: Instance, make_result: ResultOf, features: pd.DataFrame, classifier: Any
+    tmp_path: Path, instance: Instance, make_result: ResultOf, plain_mlflow: Any, classifier: Any
 ) -> None:
-    import mlflow.pyfunc  # noqa: PLC0415
-    import mlflow.sklearn  # noqa: PLC0415
-
+    features = pd.DataFrame({"flow": [-1.0, 2.0, -0.5, 1.0], "motor temperature": [3.0, 4.0, 3.5, 4.5]})
     estimator = classifier.fit(features, features["flow"] > 0)
-    result = make_result(instance, estimator, method="predict_proba")
+    columns = tuple((name, "float64") for name in features)
+    result = make_result(instance, estimator, method="predict_proba", features=columns)
     written = write_model(tmp_path / "model", result, instance, code_digest="c")
     expected = estimator.predict_proba(features)
-    np.testing.assert_array_equal(mlflow.pyfunc.load_model(str(written.path)).predict(features), expected)
-    np.testing.assert_array_equal(mlflow.sklearn.load_model(str(written.path)).predict_proba(features), expected)
+    np.testing.assert_array_equal(plain_mlflow.pyfunc.load_model(str(written.path)).predict(features), expected)
+    np.testing.assert_array_equal(plain_mlflow.sklearn.load_model(str(written.path)).predict_proba(features), expected)
 
 
 def test_a_model_of_the_use_cases_own_class_brings_its_code_along(
-    pumps_package: Path,
-    instance: Instance,
-    make_result: ResultOf,
-    features: pd.DataFrame,
-    monkeypatch: pytest.MonkeyPatch,
+    pumps_package: Path, instance: Instance, make_result: ResultOf, plain_mlflow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mlflow.pyfunc  # noqa: PLC0415
-
+    features = pd.DataFrame({"flow": [-1.0, 2.0]})
     constant = importlib.import_module("pumps.models").Constant(4.5).fit(features)
-    written = write_model(pumps_package / "model", make_result(instance, constant), instance, code_digest="c")
+    written = write_model(
+        pumps_package / "model",
+        make_result(instance, constant, features=(("flow", "float64"),)),
+        instance,
+        code_digest="c",
+    )
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(pumps_package / "src")])
     for name in [name for name in sys.modules if name.split(".")[0] == "pumps"]:
         del sys.modules[name]
-    assert mlflow.pyfunc.load_model(str(written.path)).predict(features)[0] == 4.5
+    assert plain_mlflow.pyfunc.load_model(str(written.path)).predict(features)[0] == 4.5
     assert Path(str(sys.modules["pumps.models"].__file__)).is_relative_to(written.path / "code")
 
 

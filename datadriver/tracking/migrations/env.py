@@ -4,9 +4,10 @@ from alembic import context
 
 from datadriver.tracking.schema import metadata
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=metadata,
-    version_table="ledger_revision",
-)
-context.run_migrations()
+if hasattr(context, "config"):  # only Alembic has one; doctests import this module too
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        version_table="ledger_revision",
+    )
+    context.run_migrations()
