@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,10 @@ def score_frame(  # noqa: PLR0913 - a version is estimator, method and threshold
     problem = find_problem(instance.spec.problem)
     run_up = _with_run_up(instance, window)
     sensor = in_reach(instance, sensor, run_up)
-    features, _ = counted_features(instance, sensor, root, run_up, warm=window.start is None)
-    scores = score(estimator, method, features, where=f"{sensor.asset.id}, score of {instance.model}", root=root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the training has reported them; a fleet scored hourly need not repeat them
+        features, _ = counted_features(instance, sensor, root, run_up, warm=window.start is None)
+        scores = score(estimator, method, features, where=f"{sensor.asset.id}, score of {instance.model}", root=root)
     actual = _actual(instance, sensor).reindex(features.index).to_numpy("float64")
     residual = actual - scores if problem.has_residual else np.full(len(scores), np.nan)
     alarm = np.zeros(len(scores), dtype=bool)
