@@ -21,14 +21,20 @@ Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 _ISO = r"^\d{4}-\d{2}(?:-\d{2}(?:[T ]|$)|$)|^\d{8}(?:T|$)"
-_OFFSET = r"(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
+# The `-01` of a bare ISO date is no offset: a time has to come before one.
+_AWARE = r"(\d{2}[T ].*\d) ?(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
 _FRACTION = r"(\.\d{6})\d+"
 _EPOCH_UNITS = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}
 
 
 @dataclass(frozen=True)
 class Dial:
-    """How the stamps of a source are to be read."""
+    """How the stamps of a source are to be read.
+
+    `date_format`, `epoch` (unit of numbers that count from 1970) and `offsets` are options of the source.
+    With `offsets: ignore` the clock face counts, read in the source's zone: for loggers that never change
+    their clock while the export adds the offsets of summer and winter time.
+    """
 
     source: str
     where: str
@@ -37,6 +43,7 @@ class Dial:
     times: Times
     date_format: str | None = None
     epoch: str | None = None
+    offsets: str | None = None
 
     def issue(self, kind: IssueKind, flags: Flags, shown: Any) -> tuple[Issue, ...]:
         """Count flagged rows; `shown` (same length) gives the examples."""
@@ -100,8 +107,11 @@ def _steps(column: pd.Series) -> Instants:
 
 
 def _times(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
+    if dial.offsets not in (None, "ignore"):
+        raise ConfigError(f"data.sources.{dial.source}.options.offsets: {dial.offsets!r}; the only choice is `ignore`")
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return _localised(pd.DatetimeIndex(column), dial, groups)
+        stamps = pd.DatetimeIndex(column)
+        return _localised(stamps if dial.offsets is None else stamps.tz_localize(None), dial, groups)
     if dial.epoch is not None:
         return _epochs(column, dial)
     if pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any():
@@ -129,6 +139,8 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
     if dial.date_format is None:
         iso = texts.str.match(_ISO).to_numpy(dtype=bool)
         texts = texts if iso.all() else texts.where(iso, "")
+        if dial.offsets == "ignore":
+            texts = texts.str.replace(_AWARE, r"\1", regex=True)
     aware = texts.str.contains(_offset_pattern(dial), regex=True).to_numpy(dtype=bool)
     numbers, valid = np.zeros(len(texts), dtype="int64"), np.zeros(len(texts), dtype=bool)
     issues: tuple[Issue, ...] = ()
@@ -146,9 +158,9 @@ def _texts(column: pd.Series, dial: Dial, groups: Numbers | None) -> Instants:
 
 
 def _offset_pattern(dial: Dial) -> str:
-    """Return what marks a stamp with offset; the `-01` of a bare ISO date is none, so a time has to come before it."""
+    """Return what marks a stamp with offset."""
     if dial.date_format is None:
-        return r"\d{2}[T ].*\d ?" + _OFFSET + r"|\dZ$"
+        return _AWARE.replace("(", "(?:", 1)
     return r"." if "%z" in dial.date_format else r"(?!)"
 
 

@@ -22,7 +22,7 @@ from datadriver.data.spans import bin_size, hold_at, longest_hold, reach
 from datadriver.data.window import Window, as_number, format_instant, frame_index, from_number
 from datadriver.errors import ConfigError, DataError
 
-_MOST_LABELS = 200_000_000
+_MOST_LABELS = 100_000_000
 
 
 @dataclass(frozen=True)

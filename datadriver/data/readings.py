@@ -94,6 +94,7 @@ def dial(origin: Origin, asset: Asset) -> Dial:
         times=origin.source.times,
         date_format=options.get("date_format"),
         epoch=options.get("epoch"),
+        offsets=options.get("offsets"),
     )
 
 
@@ -148,7 +149,8 @@ def _query(origin: Origin, asset: Asset, window: Window, fixed: list[str], *, nu
         start, end = None, end if source.times.future == "drop" else None
     if source.times.order == "drop":  # a row is late after any row that has a later stamp
         end = None
-    if origin.kind == "time" and origin.zone != "UTC":  # naive stamps: the whole of a repeated hour is needed
+    if origin.kind == "time" and (origin.zone != "UTC" or "offsets" in source.options):
+        # Naive stamps: the whole of a repeated hour is needed.
         start = None if start is None else start - _DAY  # type: ignore[operator]
         end = None if end is None else end + _DAY  # type: ignore[operator]
     wanted = None if tags is None else frozenset(tag.source_name or name for name, tag in tags.items())

@@ -13,7 +13,7 @@ from datadriver.data.clock import Dial, put_in_order, read_instants
 from datadriver.errors import ConfigError, DataError
 
 
-def dial(kind: Any = "time", zone: str = "UTC", formats: tuple[Any, Any] = (None, None), **times: Any) -> Dial:
+def dial(kind: Any = "time", zone: str = "UTC", formats: tuple[Any, ...] = (), **times: Any) -> Dial:
     return Dial("sensors", "P-1, source sensors", kind, zone, Times(**times), *formats)
 
 
@@ -117,6 +117,13 @@ def test_infer_takes_the_first_pass_where_no_time_repeats_and_judges_each_tag_by
     tags = np.array([0, 0, 1, 1])
     read = read_instants(pd.Series(AUTUMN[1:5], name="ts"), clock, tags)
     assert read.numbers[:2].tolist() == read.numbers[2:].tolist()
+
+
+def test_offsets_that_are_wrong_can_be_ignored() -> None:
+    ignoring = dial(formats=(None, None, "ignore"), zone="Europe/Paris")
+    assert stamps(["2026-06-01T12:00:00+02:00", "2026-06-01 12:00Z"], ignoring) == ["2026-06-01 10:00:00"] * 2
+    with pytest.raises(ConfigError, match="the only choice is `ignore`"):
+        stamps(["2026-06-01"], dial(formats=(None, None, "believe")))
 
 
 def test_a_skipped_hour_is_read_by_the_old_offset_or_dropped() -> None:

@@ -16,7 +16,7 @@ from datadriver.config.slugs import slug
 from datadriver.data.window import Instant
 from datadriver.errors import ConfigError, nearest
 
-_OURS = frozenset({"date_format", "epoch", "storage_options"})
+_OURS = frozenset({"date_format", "epoch", "offsets", "storage_options"})
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
