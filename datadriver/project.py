@@ -370,7 +370,10 @@ class Project:
         """Return the window between two times as people write them; naive times are in the use case's zone."""
         from datadriver.data.window import Window
 
-        return Window(None if start is None else self._instant(start), None if end is None else self._instant(end))
+        first, last = (None if time is None else self._instant(time) for time in (start, end))
+        if first is not None and last is not None and first >= last:  # type: ignore[operator]
+            raise ConfigError(f"the window [{start}, {end}) is empty: its start must be before its end")
+        return Window(first, last)
 
     def _instant(self, text: str | int | pd.Timestamp) -> Instant:
         from datadriver.data.window import parse_instant

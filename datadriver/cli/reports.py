@@ -39,7 +39,7 @@ def error_document(error: DatadriverError | None, misses: Sequence[Miss]) -> dic
     """Return the `error` of a JSON document whose command did part of its work; nothing if all went well."""
     if error is None:
         return {}
-    problems = [f"{miss.name}: {miss.reason}" for miss in misses]
+    problems = [str(miss) for miss in misses]
     return {"error": {"message": error.message, "problems": problems, "exit_code": error.exit_code}}
 
 

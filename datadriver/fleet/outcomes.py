@@ -28,6 +28,13 @@ class Miss:
     reason: str
     exit_code: int
 
+    def __str__(self) -> str:
+        """Say both in one line; a reason that starts with the name, or with its asset, does not say it again."""
+        for known in (self.name, self.name.rpartition("/")[0]):
+            if known and self.reason.startswith(f"{known}, "):
+                return f"{self.name}, {self.reason.removeprefix(f'{known}, ')}"
+        return f"{self.name}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Group:
@@ -47,7 +54,7 @@ def failure(misses: Sequence[Miss], *, of: int, what: str) -> DatadriverError | 
         kind = _KINDS.get(codes.pop(), DatadriverError)
         first = misses[0]
         more = f" (and {of - 1} more {what})" if of > 1 else ""
-        return kind(f"{first.name}: {first.reason}{more}")
+        return kind(f"{first}{more}")
     return PartialFailure(f"{len(misses)} of {of} {what} failed, the rest are done")
 
 
