@@ -66,7 +66,9 @@ def read_frame(usecase: UseCase, asset: Asset, window: Window, root: Path) -> Se
         columns |= found
     sources = (main, *others)
     issues = [issue for readings in read.values() for issue in readings.issues]
-    issues += [gap for other in sources for gap in _gaps(other, read[other.name], size, window)]
+    issues += [
+        gap for other in sources for gap in _gaps(other, read[other.name], window, size=size if other is main else None)
+    ]
     tags = {_column(other, name): track.tag for other in sources for name, track in read[other.name].tracks.items()}
     return SensorFrame(
         asset=asset,
@@ -162,8 +164,8 @@ def _frame(columns: Mapping[str, Values], labels: Numbers, usecase: UseCase) -> 
     return pd.DataFrame(series, index=index)
 
 
-def _gaps(origin: Origin, readings: Readings, size: int | None, window: Window) -> Iterator[Issue]:
-    """Count the stretches without rows that are longer than values are held (or than one bin)."""
+def _gaps(origin: Origin, readings: Readings, window: Window, *, size: int | None) -> Iterator[Issue]:
+    """Count the stretches without rows that are longer than values are held (in the main source: than a bin)."""
     longest = max(longest_hold(origin) or 0, size or 0)
     if origin.source.join != "bin" or not longest:
         return

@@ -61,7 +61,9 @@ def test_any_bytes_give_a_frame_or_an_error_of_ours(
     usecase_of: Any, settings_of_source: dict[str, Any], index: str, content: bytes
 ) -> None:
     source = {"path": "x.csv", "index": "ts", **settings_of_source}
-    usecase = usecase_of({"s": source}, index=index, timezone="Europe/Paris", resolution="30d" if index == "time" else 3)
+    usecase = usecase_of(
+        {"s": source}, index=index, timezone="Europe/Paris", resolution="30d" if index == "time" else 3
+    )
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.csv").write_bytes(content)
         frame = attempt(read_frame, usecase, Asset("1"), Window(), Path(folder))
