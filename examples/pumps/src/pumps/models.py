@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, OutlierMixin
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+from sklearn.covariance import LedoitWolf
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -30,10 +31,9 @@ def mean_at_this_load(bins: int = 10) -> Pipeline:
     return make_pipeline(make_column_transformer((load, ["current"])), LinearRegression())
 
 
-def unlike_its_past(trees: int = 100) -> Pipeline:
-    """Return a forest that isolates what is unlike the pump's past; `trees` is its size."""
-    forest = IsolationForest(n_estimators=trees, max_samples=512, random_state=0)
-    return make_pipeline(SimpleImputer(), forest)
+def unlike_its_past() -> Pipeline:
+    """Return the distance from the pump's past that knows how its quantities move together."""
+    return make_pipeline(SimpleImputer(), StandardScaler(), MahalanobisDistance())
 
 
 def vibration_limit() -> HighVibration:
@@ -53,10 +53,26 @@ def vibration_rule(level: float = 1.5) -> VibrationRule:
     return VibrationRule(level=level)
 
 
-class HighVibration(OutlierMixin, BaseEstimator):
-    """Score a row by its vibration alone; as everywhere in scikit-learn, the lower, the more abnormal."""
+class MahalanobisDistance(OutlierMixin, BaseEstimator):
+    """Score a row by its distance from the mean in units of a shrunk covariance.
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> HighVibration:  # noqa: N803 - scikit-learn's name
+    As everywhere in scikit-learn, the lower the score, the more abnormal the row.
+    """
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> MahalanobisDistance:  # noqa: N803 - scikit-learn's name
+        """Learn mean and covariance."""
+        self.covariance_ = LedoitWolf().fit(X)
+        return self
+
+    def score_samples(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+        """Return one score a row."""
+        return -np.sqrt(np.asarray(self.covariance_.mahalanobis(X)))
+
+
+class HighVibration(OutlierMixin, BaseEstimator):
+    """Score a row by its vibration alone."""
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> HighVibration:  # noqa: N803
         """Learn the usual vibration, for rows that have none."""
         self.usual_ = float(X["vibration"].median())
         return self

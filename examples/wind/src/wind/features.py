@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 STANDARD_DENSITY = 1.225  # kg/m3, IEC 61400-12-1
+STUCK = 0.1  # m/s; a cup anemometer that reads less for ten minutes does not turn
 
 
 def in_production(frame: pd.DataFrame) -> pd.Series:
@@ -18,7 +19,7 @@ def in_production(frame: pd.DataFrame) -> pd.Series:
     Parked blades stand at 45 degrees or more. A wind of exactly 0 is a stuck anemometer, not a calm: `frame` has the
     columns of all roles here, so that the plant's curtailment can be asked for.
     """
-    measured = frame["wind_speed"] > 0.1
+    measured = frame["wind_speed"] > STUCK
     parked = frame["pitch"] > 40
     curtailed = frame["curtailment"].fillna(0) > 0
     return measured & ~parked & ~curtailed
@@ -30,14 +31,15 @@ def wind_at_the_nacelle(frame: pd.DataFrame) -> pd.DataFrame:
     `equivalent_wind` is the wind speed at standard density with the same energy: (density / 1.225)^(1/3) times the
     measured one (IEC 61400-12-1).
     """
+    wind = frame["wind_speed"].where(frame["wind_speed"] > STUCK)
     density = frame["air_density"].fillna(STANDARD_DENSITY)
     direction = np.deg2rad(frame["wind_direction"])
     return pd.DataFrame(
         {
-            "wind_speed": frame["wind_speed"],
-            "equivalent_wind": frame["wind_speed"] * (density / STANDARD_DENSITY) ** (1 / 3),
-            "wind_30min": frame["wind_speed"].rolling("30min").mean(),
-            "turbulence": frame["wind_speed"].rolling("1h").std() / frame["wind_speed"].rolling("1h").mean(),
+            "wind_speed": wind,
+            "equivalent_wind": wind * (density / STANDARD_DENSITY) ** (1 / 3),
+            "wind_30min": wind.rolling("30min").mean(),
+            "turbulence": wind.rolling("1h").std() / wind.rolling("1h").mean(),
             "misaligned": frame["vane"].abs().rolling("30min").mean(),
             "outdoor": frame["outdoor"],
             "from_north": np.cos(direction),
