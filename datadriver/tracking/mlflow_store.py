@@ -123,6 +123,9 @@ def _probe(uri: str) -> None:
         path = Path(sa.make_url(uri).database or "")
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute(
+                "PRAGMA journal_mode = WAL"
+            )  # kept in the file; MLflow commits 25 times for one training
             connection.execute("BEGIN IMMEDIATE")  # fails where the file is locked, or may not be written
             connection.execute("ROLLBACK")
     elif uri.startswith("postgresql"):

@@ -7,12 +7,14 @@ import os
 import pwd
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -173,7 +175,10 @@ def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database, made once: MLflow's migrations take seconds."""
     root = tmp_path_factory.mktemp("mlflow")
     Tracker.open(_make_usecase(name="template"), root)
-    return root / ".datadriver" / "mlflow.db"
+    database = root / ".datadriver" / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # so that the file alone is the whole database
+    return database
 
 
 @pytest.fixture
