@@ -20,7 +20,8 @@ TABLE = """
 CREATE SCHEMA IF NOT EXISTS plant;
 DROP TABLE IF EXISTS plant.readings;
 CREATE TABLE plant.readings (aware timestamptz, naive timestamp, pump integer, "PIT-101.PV" numeric(8, 2), note text);
-INSERT INTO plant.readings SELECT t, t AT TIME ZONE 'Europe/Paris', pump, extract(epoch FROM t - '2026-03-29Z') / 600, 'x'
+INSERT INTO plant.readings
+SELECT t, t AT TIME ZONE 'Europe/Paris', pump, extract(epoch FROM t - '2026-03-29Z') / 600, 'x'
 FROM generate_series('2026-03-29Z'::timestamptz, '2026-03-29T06:00Z', '10min') AS t, generate_series(6, 8) AS pump
 ORDER BY t, pump;
 """
@@ -31,9 +32,7 @@ ORDER BY t, pump;
     "where",
     [
         {"table": "plant.readings", "asset": "pump"},
-        {
-            "query": "SELECT * FROM plant.readings WHERE pump = CAST(:asset_id AS integer) AND {} >= :start AND {} < :end"
-        },
+        {"query": "SELECT * FROM plant.readings WHERE CAST(pump AS text) = :asset_id AND {} >= :start AND {} < :end"},
         {"query": "SELECT * FROM plant.readings ORDER BY naive", "asset": "pump"},
     ],
 )

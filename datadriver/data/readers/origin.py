@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +38,6 @@ class Origin:
     def long(self) -> LongLayout | None:
         """The two columns of a long table, or None for a wide one."""
         return self.source.layout.long if isinstance(self.source.layout, Long) else None
-
-    @functools.cached_property
-    def shared(self) -> bool:
-        """Whether every asset gets the same rows, for example the weather."""
-        source = self.source
-        templated = any(_PLACEHOLDER.search(text or "") for text in (source.path, source.table))
-        asked = source.query is not None and ":asset_id" in source.query
-        return not (source.asset or source.function or templated or asked)
 
     def where(self, asset: Asset) -> str:
         """Name the asset and the source, as the start of an error message."""

@@ -46,7 +46,7 @@ class SqlReader:
             return tuple(connection.execute(*self._query(Query(asset))).keys())
 
     def read(self, query: Query) -> pd.DataFrame:
-        """Return the rows in the order in which the database gives them, by the index for a table."""
+        """Return the rows in the order in which the database gives them; a query may say ORDER BY."""
         statement, parameters = self._query(query) if self._origin.source.query else (self._select(query), {})
         with self._connected(query.asset) as connection:
             result = connection.execute(statement, parameters)
