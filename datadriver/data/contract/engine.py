@@ -88,12 +88,12 @@ def quiet() -> Iterator[None]:
     One thread at a time: warning filters and its active context are global.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    logger = logging.getLogger("great_expectations")
     with _LOCK, warnings.catch_warnings():
-        level = logger.level
+        before = logging.root.manager.disable
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL + 1)
+        # Not the level of its logger: Great Expectations sets that itself while it is imported in here.
+        logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            logging.disable(before)
