@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -228,21 +227,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def ledger_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def ledger_uri(request: pytest.FixtureRequest) -> Iterator[str]:
     """A ledger that does not exist yet, once in each kind of database."""
     if request.param == "sqlite":
-        return "sqlite:///.datadriver/ledger.db"
+        yield "sqlite:///.datadriver/ledger.db"
+        return
     server: str = request.getfixturevalue("postgres")
-    return f"{server}/{_new_database(server)}"
-
-
-def _new_database(server: str) -> str:
-    name = f"ledger_{uuid.uuid4().hex[:12]}"
-    engine = sa.create_engine(server.replace("://", "+psycopg://") + "/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield f"{server}/postgres"
+    engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA IF EXISTS pumps, turbines CASCADE")
     engine.dispose()
-    return name
 
 
 @pytest.fixture
