@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,7 +159,10 @@ def mlflow_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("mlflow-tables")
     connect(Tracking(uri="sqlite:///mlflow.db"), root)
-    return root / "mlflow.db"
+    # A plain copy would miss what is still in the write-ahead log.
+    with closing(sqlite3.connect(root / "mlflow.db")) as made, closing(sqlite3.connect(root / "tables.db")) as whole:
+        made.backup(whole)
+    return root / "tables.db"
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def _commands() -> click.Command:
 
 def _invoke(arguments: Sequence[str], output: Output, command: click.Command) -> int:
     try:
-        code = command.main(list(arguments), prog_name="datadriver", standalone_mode=False, obj=output)
+        # Not `command.main`, which has its own ideas about broken pipes and interrupts.
+        with command.make_context("datadriver", list(arguments), obj=output) as context:
+            code = command.invoke(context)
         output.stdout.flush()
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, click.Abort):

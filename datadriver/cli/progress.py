@@ -29,12 +29,12 @@ class Lines:
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
-        self._what, self._total, self._done, self._failed = "", 0, 0, 0
+        self._what, self._total, self._done, self._told, self._failed = "", 0, 0, 0, 0
         self._started = self._said = 0.0
 
     def begin(self, what: str, total: int) -> None:
         """Start the clock."""
-        self._what, self._total, self._done, self._failed = what, total, 0, 0
+        self._what, self._total, self._done, self._told, self._failed = what, total, 0, 0, 0
         self._started = self._said = self._clock()
 
     def advance(self, *, failed: bool = False) -> None:
@@ -46,11 +46,12 @@ class Lines:
 
     def end(self) -> None:
         """Say how it went, unless the last line has just said so."""
-        if self._done:
+        if self._done > self._told:
             self._say()
 
     def _say(self) -> None:
         self._said = now = self._clock()
+        self._told = self._done
         seconds = max(now - self._started, 1e-9)
         rate = self._done / seconds
         parts = [f"{self._what}: {self._done:,} of {self._total:,}", f"{rate:.3g}/s"]
