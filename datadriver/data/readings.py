@@ -118,6 +118,9 @@ def load_rows(origin: Origin, reader: Reader, asset: Asset, window: Window, *, t
     fixed += [long.tag, long.value] if long else []
     query = _query(origin, asset, window, fixed, numbers_only=tags_only)
     table = reader.read(query)
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise DataError(f"{origin.where(asset)}: there are two columns {twice!r}; give them different names")
     for name in fixed:
         if name not in table.columns:
             known = reader.columns(asset)

@@ -250,7 +250,21 @@ def test_an_asset_without_rows_and_an_empty_window_are_said(usecase_of: Any, tmp
     assert extent(usecase, P1, tmp_path, until=DAY + pd.Timedelta("1h")).end == DAY + pd.Timedelta("50min1us")
 
 
-def test_a_file_that_is_no_parquet_is_a_fault_of_the_data(usecase_of: Any, tmp_path: Path) -> None:
-    (tmp_path / "P-1.parquet").write_bytes(b"PAR1 no, not really")
-    with pytest.raises(DataError, match="not readable as Parquet"):
-        read_frame(usecase_of({"s": {"path": "{asset_id}.parquet", "index": "ts"}}), P1, WINDOW, tmp_path)
+@pytest.mark.parametrize("broken", [slice(0, 1000), slice(4, None), slice(None, -8), slice(0, 0)])
+def test_a_broken_parquet_file_is_a_fault_of_the_data(usecase_of: Any, tmp_path: Path, broken: slice) -> None:
+    table_of().to_parquet(tmp_path / "whole")
+    content = (tmp_path / "whole").read_bytes()
+    noise = bytes(255 - byte for byte in content[-300:-8])
+    for damaged in (content[broken], content[:-300] + noise + content[-8:]):
+        (tmp_path / "P-1.parquet").write_bytes(damaged)
+        with pytest.raises(DataError, match="P-1, source s: not readable as Parquet"):
+            read_frame(usecase_of({"s": {"path": "{asset_id}.parquet", "index": "ts"}}), P1, WINDOW, tmp_path)
+
+
+def test_two_columns_of_one_name_are_an_error(usecase_of: Any, tmp_path: Path) -> None:
+    database(tmp_path / "plant.db")
+    query = "SELECT a.ts, a.speed, b.speed FROM readings a JOIN readings b ON a.ts = b.ts"
+    with pytest.raises(DataError, match="two columns 'speed'"):
+        read_frame(
+            usecase_of({"s": {"uri": "sqlite:///plant.db", "query": query, "index": "ts"}}), P1, WINDOW, tmp_path
+        )

@@ -15,6 +15,9 @@ from datadriver.config.fleet import Asset
 from datadriver.data.readers.origin import Origin, fill_template
 from datadriver.errors import ConfigError, DatadriverError, DataError, MissingExtraError, UnavailableError
 
+# Clients of object stores whose errors are no OSErrors.
+_REMOTE = frozenset({"aiohttp", "azure", "botocore", "gcsfs", "google", "s3fs"})
+
 
 @dataclass(frozen=True)
 class Files:
@@ -81,8 +84,10 @@ def file_errors(origin: Origin, asset: Asset) -> Iterator[None]:
         raise DataError(
             f"{origin.where(asset)}: {path} does not exist; check `path` and the asset's id and attributes"
         ) from error
-    except OSError as error:
-        raise UnavailableError(f"{origin.where(asset)}: the file system did not answer: {error}") from error
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _REMOTE:
+            raise UnavailableError(f"{origin.where(asset)}: the file system did not answer: {error}") from error
+        raise
 
 
 def files_state(files: Files) -> tuple[tuple[object, ...], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -30,18 +32,14 @@ class ParquetReader:
     def columns(self, asset: Asset) -> tuple[str, ...]:
         """Return the names in any of the asset's files, and the keys of its partitions."""
         _, fragments, keys = self._fragments(asset)
-        with file_errors(self._origin, asset):
+        with self._errors(asset):
             return tuple(dict.fromkeys(name for part in fragments for name in _schema(part, keys).names))
 
     def read(self, query: Query) -> pd.DataFrame:
         """Return the asset's rows; columns of lists and structs are left out unless asked for."""
         _, fragments, keys = self._fragments(query.asset)
-        with file_errors(self._origin, query.asset):
-            try:
-                tables = [self._read(part, _schema(part, keys), query) for part in fragments]
-            except pa.ArrowInvalid as error:
-                raise DataError(f"{self._origin.where(query.asset)}: not readable as Parquet: {error}") from error
-        return _to_pandas(tables)
+        with self._errors(query.asset):
+            return _to_pandas([self._read(part, _schema(part, keys), query) for part in fragments])
 
     def extent(self, asset: Asset) -> tuple[object, object] | None:
         """Return the least and greatest stamp by the files' footers."""
@@ -49,7 +47,7 @@ class ParquetReader:
         if self._origin.source.asset and self._origin.source.asset not in keys.names:
             return None
         index, bounds = self._origin.source.index, []
-        with file_errors(self._origin, asset):
+        with self._errors(asset):
             for part in fragments:
                 if index not in part.physical_schema.names or not _ordered(part.physical_schema.field(index).type):
                     return None
@@ -63,7 +61,7 @@ class ParquetReader:
         """Return names, sizes and times of the asset's files."""
         files, fragments, _ = self._fragments(asset)
         names = {part.path for part in fragments}
-        with file_errors(self._origin, asset):
+        with self._errors(asset):
             return files_state(
                 Files(files.fs, files.path, tuple(n for n in files.names if n in names), files.directory)
             )
@@ -73,14 +71,14 @@ class ParquetReader:
         if self._found is None or self._found[0] != asset:
             files = find_files(self._origin, asset, (".parquet", ".pq"))
             keys = _partition_keys(files)
-            with file_errors(self._origin, asset):
-                dataset = self._dataset(files, keys, asset)
+            with self._errors(asset):
+                dataset = self._dataset(files, keys)
                 column = self._origin.source.asset
                 only = ds.field(column) == asset.id if column in keys.names else None
                 self._found = asset, files, list(dataset.get_fragments(only)), keys
         return self._found[1:]
 
-    def _dataset(self, files: Files, keys: pa.Schema, asset: Asset) -> Any:
+    def _dataset(self, files: Files, keys: pa.Schema) -> Any:
         options: dict[str, Any] = {"format": "parquet", "filesystem": None if files.local else files.fs}
         if files.directory:
             options |= {"partitioning": ds.partitioning(keys, flavor="hive"), "partition_base_dir": files.path}
@@ -88,8 +86,17 @@ class ParquetReader:
             return ds.dataset(list(files.names), **(options | self._origin.options))
         except TypeError as error:
             raise ConfigError(f"data.sources.{self._origin.name}.options: {error}") from error
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{self._origin.where(asset)}: not readable as Parquet: {error}") from error
+
+    @contextlib.contextmanager
+    def _errors(self, asset: Asset) -> Iterator[None]:
+        """Tell a broken file from a broken disk: Arrow raises OSError for both, with a number only for the disk."""
+        with file_errors(self._origin, asset):
+            try:
+                yield
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
+                raise DataError(f"{self._origin.where(asset)}: not readable as Parquet: {error}") from error
 
     def _read(self, part: Any, schema: pa.Schema, query: Query) -> pa.Table:
         wanted = [field.name for field in schema if _is_wanted(field, query)]

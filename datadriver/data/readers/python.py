@@ -52,4 +52,6 @@ class PythonReader:
                 f"{self._origin.where(asset)}: {self._function} returned {type(table).__name__}; return a DataFrame"
             )
         index = self._origin.source.index
-        return table.reset_index() if index in table.index.names and index not in table.columns else table
+        if index in table.index.names and index not in table.columns:
+            table = table.reset_index()
+        return table.rename(columns=str)
