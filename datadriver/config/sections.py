@@ -115,7 +115,8 @@ class Times(Section):
     nonexistent: Literal["shift", "drop"] = "shift"
     """Naive stamps in the hour that clocks skip in spring."""
     future: Literal["drop", "keep"] = "drop"
-    """Stamps later than the moment of reading, when that moment is known (`--until`)."""
+    """Rows with `known_at` that speak of a later instant, such as planned work: `drop` lets them count from their own
+    instant on, `keep` as soon as they are known."""
 
 
 class Tag(Section):
@@ -169,7 +170,9 @@ class Source(Section):
     layout: Literal["wide"] | Long = "wide"
     """`wide`: a column per tag. `{long: {tag: name, value: reading}}`: a row per tag and instant."""
     options: dict[str, Any] = {}
-    """Passed to the reader: pandas.read_csv for csv, pyarrow.dataset for parquet, create_engine for sql."""
+    """Passed to the reader: to pandas.read_csv for csv, pyarrow.dataset for parquet, create_engine for sql, the function
+    for python; `storage_options` go to fsspec. For stamps: `date_format` (of strftime), `epoch` (s, ms, us or ns, where
+    they are numbers), `offsets: ignore` (where a written offset is wrong)."""
     tags: dict[str, Tag] | None = None
     """Tags to read; default: every numeric column under its own name."""
     times: Times = Times()

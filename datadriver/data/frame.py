@@ -24,7 +24,6 @@ IssueKind = Literal[
     "listed_null",
     "out_of_range",
     "missing_tag",
-    "future",
     "gap",
 ]
 

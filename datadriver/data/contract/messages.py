@@ -225,7 +225,6 @@ _ISSUES: Mapping[str, str] = {
     "listed_null": "values listed as null",
     "out_of_range": "values outside of the tag's range",
     "missing_tag": "missing tags",
-    "future": "rows from the future",
     "gap": "gaps",
 }
 
