@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,9 +50,10 @@ class Output:
             click.echo(text, err=True)
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
-        """Print aligned columns; the columns named in `right` are numbers."""
+        """Print aligned columns; the columns named in `right` are numbers. Lines are cut to the width of a terminal."""
+        width = shutil.get_terminal_size().columns if self.stdout.isatty() else None
         for line in layout(head, rows, right=right):
-            self.line(line)
+            self.line(line if width is None or len(line) <= width else line[: width - 1] + "…")
 
 
 def layout(head: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> list[str]:

@@ -46,7 +46,9 @@ def command(
 
 def say_scoring(output: Output, report: ScoreReport) -> None:
     """Print what a scoring batch did."""
-    parts = [f"{plural(report.rows, 'score')} of {plural(len({one.asset for one in report.written}), 'asset')}"]
+    parts = ["nothing new to score"]
+    if report.written:
+        parts = [f"{plural(report.rows, 'score')} of {plural(len({one.asset for one in report.written}), 'asset')}"]
     if report.alarms:
         parts.append(plural(report.alarms, "alarm"))
     if report.current:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datadriver.cli import options
-from datadriver.cli.output import Output
+from datadriver.cli.output import Output, cell
 from datadriver.cli.reports import command_line, plural
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
     apart = [{"unit": o.key.unit, "model": o.key.model, "ledger": o.ledger, "mlflow": o.mlflow} for o in drift]
     output.document({"instances": [asdict(line) for line in lines], **({"drift": apart} if mlflow else {})})
     output.table(
-        ("unit", "model", "state", "version", "metric", "value", "baseline", "trained", "scored until", "why"),
+        ("unit", "model", "state", "version", "metric", "baseline", "trained", "scored until", "why"),
         [_row(line) for line in lines],
-        right=("version", "value", "baseline"),
+        right=("version", "baseline"),
     )
     output.line()
     shown = ", ".join(f"{count:,} {state}" for state, count in counts(lines).items())
@@ -46,13 +46,13 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
 
 def _row(line: InstanceStatus) -> tuple[object, ...]:
     primary = next(iter(line.metrics), "")
+    value = line.metrics.get(primary)
     return (
         line.unit,
         line.model,
         line.state,
         line.champion_version,
-        primary,
-        line.metrics.get(primary),
+        primary and f"{primary} {cell(value)}",
         line.baseline_metrics.get(primary),
         (line.last_train or "")[:16].replace("T", " "),
         (line.scored_until or "")[:16].replace("T", " "),
