@@ -70,5 +70,6 @@ class FarFromTheMean(OutlierMixin, BaseEstimator):
 
     def score_samples(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
         """Return one score a row; as everywhere in scikit-learn, the lower, the more abnormal."""
-        return -((X - self.mean_) / self.scale_).abs().max(axis=1).to_numpy()
+        distance = X.sub(self.mean_).div(self.scale_).abs()
+        return -distance.max(axis=1).to_numpy()
 {%- endif %}
