@@ -11,11 +11,14 @@ import pandas as pd
 PASCAL_PER_BAR = 1e5
 
 
-def state_and_change(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each sensor's level (bar, deg C) and its change over three minutes."""
+def movement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each sensor (bar, deg C) is from its mean over the last three minutes.
+
+    The levels themselves wander by more within an hour of normal operation than half an hour of it can teach; what
+    tells an event is how fast they move.
+    """
     levels = _readable(frame)
-    changes = levels - levels.rolling("3min").mean()
-    return pd.concat([levels, changes.add_suffix("_change")], axis=1)
+    return (levels - levels.rolling("3min").mean()).add_suffix("_moved")
 
 
 def _readable(frame: pd.DataFrame) -> pd.DataFrame:
