@@ -5,8 +5,9 @@ import re
 import sys
 
 NAME = "{{ cookiecutter.name }}"
+RULE = "2 to 48 lower-case letters, digits or underscores, a letter first"
 
 if not re.fullmatch(r"[a-z][a-z0-9_]{1,47}", NAME):
-    sys.exit(f"{NAME!r} cannot be the name of a use case: 2 to 48 lower-case letters, digits or underscores, a letter first.")
+    sys.exit(f"{NAME!r} cannot be the name of a use case: {RULE}.")
 if keyword.iskeyword(NAME) or NAME in sys.stdlib_module_names:
-    sys.exit(f"{NAME!r} cannot be the name of a use case: Python itself uses it. Take a longer one, such as {NAME}_fleet.")
+    sys.exit(f"{NAME!r} cannot be the name of a use case: Python itself uses it. Take another, such as {NAME}_fleet.")
