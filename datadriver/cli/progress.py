@@ -30,7 +30,7 @@ class Lines:
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
         self._what, self._total, self._done, self._told, self._failed = "", 0, 0, 0, 0
-        self._started = self._said = 0.0
+        self._started = self._first = self._said = 0.0
 
     def begin(self, what: str, total: int) -> None:
         """Start the clock."""
@@ -41,6 +41,8 @@ class Lines:
         """Count one more, and say so if the last line is a few seconds old."""
         self._done += 1
         self._failed += failed
+        if self._done == 1:
+            self._first = self._clock()
         if self._clock() - self._said >= _EVERY_SECONDS:
             self._say()
 
@@ -52,11 +54,12 @@ class Lines:
     def _say(self) -> None:
         self._said = now = self._clock()
         self._told = self._done
-        seconds = max(now - self._started, 1e-9)
-        rate = self._done / seconds
-        parts = [f"{self._what}: {self._done:,} of {self._total:,}", f"{rate:.3g}/s"]
-        if self._done < self._total:
-            parts.append(f"{length(self._total / rate - seconds)} left")
+        parts = [f"{self._what}: {self._done:,} of {self._total:,}"]
+        parts.append(f"{self._done / max(now - self._started, 1e-9):.3g}/s")
+        if 1 < self._done < self._total:
+            # Workers take seconds to start, which says nothing about the rest: count from the first result.
+            each = (now - self._first) / (self._done - 1)
+            parts.append(f"{length(each * (self._total - self._done))} left")
         if self._failed:
             parts.append(f"{self._failed:,} failed")
         print(", ".join(parts), file=self._stream, flush=True)

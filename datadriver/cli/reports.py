@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datadriver.cli.output import Output
+from datadriver.errors import DatadriverError
 from datadriver.fleet.outcomes import Miss, grouped
 
 if TYPE_CHECKING:
-    from datadriver.errors import DatadriverError
     from datadriver.project import Project
 
 _SHOWN = 20
@@ -19,7 +19,7 @@ _KINDS = {3: "data", 4: "use case", 5: "unavailable", 1: "bug", 2: "configuratio
 
 
 def say_misses(output: Output, misses: Sequence[Miss], traces: Mapping[str, str]) -> None:
-    """List what failed: one line each, or one for many that share a reason; tracebacks with -v."""
+    """List what failed: one line each, or one for many that share a reason; tracebacks with -v, and of our bugs."""
     groups = grouped(misses)
     for group in groups[:_SHOWN]:
         who = group.names[0] if len(group.names) == 1 else f"{len(group.names)} times: {_few(group.names)}"
@@ -30,8 +30,9 @@ def say_misses(output: Output, misses: Sequence[Miss], traces: Mapping[str, str]
             output.line(f"    {line}")
     if len(groups) > _SHOWN:
         output.line(f"  and {len(groups) - _SHOWN} more reasons: see datadriver status or --json")
-    if output.verbose:
-        for name, trace in traces.items():
+    bugs = {miss.name for miss in misses if miss.exit_code == DatadriverError.exit_code}
+    for name, trace in traces.items():
+        if output.verbose or name in bugs:
             output.note(f"{name}:\n{trace}")
 
 

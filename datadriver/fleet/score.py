@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, format_instant, parse_instant
 from datadriver.errors import ConfigError, DatadriverError
+from datadriver.fleet.batches import batch
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.pool import Workers
 from datadriver.fleet.progress import Progress, Silent
@@ -96,19 +96,12 @@ class Scoring:
                 f"none of the {len(waiting)} chosen instances has a champion; run datadriver train and promote first"
             )
         self._path = scores_path(self.root, self.usecase.scores.path)
-        self._batch = self.ledger.start_batch("score")
         self._written: list[ScoreRecord] = []
         self._misses: list[Miss] = []
         self._traces: dict[str, str] = {}
         self._current = 0
-        try:
+        with batch(self.ledger, "score") as self._batch:
             self._work(jobs)
-        except BaseException:
-            # The reason may be the ledger itself: the error on its way up is the one to report.
-            with suppress(Exception):
-                self.ledger.finish_batch(self._batch.id, "failed")
-            raise
-        self.ledger.finish_batch(self._batch.id, "done")
         return ScoreReport(
             self._batch.id,
             self._path,

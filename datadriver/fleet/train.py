@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from datadriver.config.sections import UseCase
 from datadriver.data.contract.verdict import Verdict
 from datadriver.data.window import Instant
 from datadriver.errors import DatadriverError, DataError, UnavailableError
+from datadriver.fleet.batches import batch
 from datadriver.fleet.failures import full_disk
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.plan import Due
@@ -29,7 +29,7 @@ from datadriver.fleet.worker import Answer, Call
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
-from datadriver.tracking.records import Key, Outcome, VerdictRecord, Version
+from datadriver.tracking.records import Batch, Key, Outcome, VerdictRecord, Version
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Training:
         self._revision = code_revision(self.root)
         self._pooled = PooledMetrics([item.instance for item in wanted], self.root)
         self._traces: dict[str, str] = {}
-        with self._batch() as scratch:
+        with batch(self.ledger, "train", code_revision=self._revision) as made, self._tracked(made) as scratch:
             outcomes = tuple(self._results(wanted, scratch))
             pooled = self._pooled.values()
             self._finish(outcomes, pooled)
@@ -101,28 +101,18 @@ class Training:
         return TrainReport(self._batch_id, tuple(due), outcomes, pooled, self._traces, seconds)
 
     @contextmanager
-    def _batch(self) -> Iterator[Path]:
-        """Open a batch in ledger and MLflow, with a scratch folder; however it ends, the ledger says how."""
-        batch = self.ledger.start_batch("train", code_revision=self._revision)
-        self._batch_id = batch.id
-        self._parent = None
+    def _tracked(self, made: Batch) -> Iterator[Path]:
+        """Open the batch's parent run in MLflow, and give a folder for model files on their way."""
+        dead = queries.dead_batches(self.ledger)
+        self.tracker.discard_unfinished(dead)
+        self._batch_id, self._parent = made.id, self.tracker.start_batch(made)
         try:
-            self.tracker.discard_unfinished(queries.dead_batches(self.ledger))
-            self._parent = self.tracker.start_batch(batch)
-            with scratch_folder(self.root) as scratch:
+            with scratch_folder(self.root, made.id, dead=dead) as scratch:
                 yield scratch
         except BaseException:
-            self._abandon()
-            raise
-        self.ledger.finish_batch(batch.id, "done")
-
-    def _abandon(self) -> None:
-        """Mark the batch as failed where that is still possible: the reason for it may be the store itself."""
-        with suppress(Exception):
-            self.ledger.finish_batch(self._batch_id, "failed")
-        with suppress(Exception):
-            if self._parent is not None:
+            with suppress(Exception):  # the error on its way up is the one to report
                 self.tracker.finish_batch(self._parent, failed=True)
+            raise
 
     def _results(self, wanted: Sequence[Due], scratch: Path) -> Iterator[Outcome]:
         self.progress.begin("training", len(wanted))
@@ -205,7 +195,6 @@ class Training:
     def _track(self, instance: Instance, unit: TrainedUnit, attempt: Attempt) -> Version:
         assert attempt.result is not None  # noqa: S101
         assert attempt.files is not None  # noqa: S101
-        assert self._parent is not None  # noqa: S101
         return self.tracker.record(
             self._parent,
             instance,
@@ -224,17 +213,21 @@ class Training:
         for outcome in outcomes:
             counts[f"instances.{outcome.state}"] += 1
         metrics = {f"{model}.{name}": value for model, found in pooled.items() for name, value in found.items()}
-        assert self._parent is not None  # noqa: S101
         self.tracker.finish_batch(self._parent, metrics={**counts, **metrics})
 
 
 @contextmanager
-def scratch_folder(root: Path) -> Iterator[Path]:
-    """Give a folder for model files on their way, on the disk of the use case; it goes however the block ends."""
+def scratch_folder(root: Path, batch: str, *, dead: Collection[str]) -> Iterator[Path]:
+    """Give a folder for model files on their way, on the disk of the use case; it goes however the block ends.
+
+    What batches that were killed left there goes, too; other batches may be at work beside this one.
+    """
     place = root / ".datadriver" / "tmp"
+    folder = place / batch
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="batch-", dir=place))
+        for left in dead:
+            shutil.rmtree(place / left, ignore_errors=True)
+        folder.mkdir(parents=True)
     except OSError as error:
         raise full_disk(error) or UnavailableError(f"cannot write to {place}: {error.strerror}") from error
     try:

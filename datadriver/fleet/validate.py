@@ -12,6 +12,7 @@ from datadriver.config.sections import Stage, UseCase
 from datadriver.data.contract.verdict import Verdict
 from datadriver.data.window import Window
 from datadriver.errors import DatadriverError
+from datadriver.fleet.batches import batch
 from datadriver.fleet.members import Member, look_at
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.pool import Workers
@@ -70,24 +71,23 @@ def validate(  # noqa: PLR0913 - the options of one command
     verdicts: dict[str, Verdict] = {}
     misses: dict[str, Miss] = {}
     traces: dict[str, str] = {}
-    batch = ledger.start_batch("validate")
     progress.begin("validating", len(jobs))
     try:
-        for call, answer in workers.answers(calls, at_most=len(jobs)):
-            name = call.argument.asset.id
-            member = answer.value if answer.error is None else Member(call.argument.asset)
-            error = answer.error or member.error
-            if error is not None:
-                misses[name] = Miss(name, error.message, error.exit_code)
-            if answer.trace:
-                traces[name] = answer.trace
-            if member.verdict is not None:
-                verdicts[name] = member.verdict
-                ledger.record_verdicts([verdict_record(member.verdict, batch.id)])
-            progress.advance(failed=error is not None)
+        with batch(ledger, "validate") as made:
+            for call, answer in workers.answers(calls, at_most=len(jobs)):
+                name = call.argument.asset.id
+                member = answer.value if answer.error is None else Member(call.argument.asset)
+                error = answer.error or member.error
+                if error is not None:
+                    misses[name] = Miss(name, error.message, error.exit_code)
+                if answer.trace:
+                    traces[name] = answer.trace
+                if member.verdict is not None:
+                    verdicts[name] = member.verdict
+                    ledger.record_verdicts([verdict_record(member.verdict, made.id)])
+                progress.advance(failed=error is not None)
     finally:
         progress.end()
-    ledger.finish_batch(batch.id, "done")
     in_order = [asset.id for asset in assets]
     return ValidateReport(
         tuple(verdicts[name] for name in in_order if name in verdicts),

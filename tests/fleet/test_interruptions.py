@@ -61,7 +61,9 @@ def test_after_kill_minus_9_the_next_run_trains_only_what_is_missing(slow):
     project = Project.open(slow.root)
     assert [outcome.unit for outcome in queries.last_outcomes(project.ledger).values()] == ["P-1"]
     assert [item.instance.unit.key for item in project.plan() if item.due] == ["P-2", "15/9-F-1 C"]
+    assert list((slow.root / ".datadriver" / "tmp").iterdir())
     report = project.train(workers=1)
+    assert not list((slow.root / ".datadriver" / "tmp").iterdir())
     assert [(outcome.unit, outcome.state) for outcome in report.outcomes] == [
         ("P-2", "trained"),
         ("15/9-F-1 C", "trained"),
