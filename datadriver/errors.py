@@ -83,9 +83,7 @@ class MissingExtraError(DatadriverError):
     exit_code = 2
 
     def __init__(self, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs the extra `{extra}`: install it with pip install 'datadriver[{extra}]'"
-        )
+        super().__init__(f"{purpose} needs the extra `{extra}`: install it with pip install 'datadriver[{extra}]'")
 
 
 class PartialFailure(DatadriverError):  # noqa: N818 - not all is lost

@@ -109,7 +109,11 @@ def promote(  # noqa: PLR0913 - the options of one command
     ]
     if not items:
         return None, candidates
-    default = "forced" if force or version is not None else f"{len(items)} challenger{'s' * (len(items) != 1)} passed the gate"
+    default = (
+        "forced"
+        if force or version is not None
+        else f"{len(items)} challenger{'s' * (len(items) != 1)} passed the gate"
+    )
     release = ledger.record_release(items, action="promote", by=by, reason=reason or default, batch=batch)
     _mirror(tracker, release)
     return release, candidates

@@ -337,7 +337,9 @@ def test_an_estimator_that_cannot_take_nulls_is_named_with_the_features_that_hav
 
 
 def test_an_estimator_of_the_use_case_is_named_with_the_line_that_raised(train: Make, sections: Any) -> None:
-    with pytest.raises(UseCaseError, match=r"predict of Rule raised UFuncTypeError: .*\(src/plant/models.py, line \d+\)"):
+    with pytest.raises(
+        UseCaseError, match=r"predict of Rule raised UFuncTypeError: .*\(src/plant/models.py, line \d+\)"
+    ):
         train({**sections["regression"], "estimator": "plant.models:rule", "params": {"factor": "two"}})
 
 
