@@ -171,8 +171,8 @@ class Source(Section):
     """`wide`: a column per tag. `{long: {tag: name, value: reading}}`: a row per tag and instant."""
     options: dict[str, Any] = {}
     """Passed to the reader: to pandas.read_csv for csv, pyarrow.dataset for parquet, create_engine for sql, the
-    function for python; `storage_options` go to fsspec. For stamps: `date_format` (of strftime), `epoch` (s, ms, us or ns, where
-    they are numbers), `offsets: ignore` (where a written offset is wrong)."""
+    function for python; `storage_options` go to fsspec. For stamps: `date_format` (of strftime), `epoch` (s, ms, us
+    or ns, where they are numbers), `offsets: ignore` (where a written offset is wrong)."""
     tags: dict[str, Tag] | None = None
     """Tags to read; default: every numeric column under its own name."""
     times: Times = Times()
