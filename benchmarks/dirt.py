@@ -88,21 +88,41 @@ def measure(assets: int, days: float, seed: int, workers: int) -> Iterator[tuple
         fleet = partial(judge_fleet, root, assets=assets, workers=workers)
         clean = fleet(Settings(days=days, seed=seed, kinds=()))
         for kind in SHARES:
-            yield kind, _figures(CHECKS[kind], clean, fleet(Settings(days=days, seed=seed, kinds=(kind,))))
+            dirty = fleet(Settings(days=days, seed=seed, kinds=(kind,)))
+            yield kind, _figures(CHECKS[kind], clean, dirty, planted_hours(root))
         yield "all", {"false_alarm_rate": _share([bool(found) for found in clean]), "pumps": assets, "days": days}
 
 
-def _figures(meant: tuple[str, ...], clean: list[frozenset[str]], dirty: list[frozenset[str]]) -> dict[str, Any]:
+def planted_hours(root: Path) -> list[float]:
+    """Return how long the dirt of each pump lasts, in the order of the fleet."""
+    truth = pd.read_csv(root / "data" / "truth" / "dirt.csv", parse_dates=["start", "end"])
+    return list((truth["end"] - truth["start"]) / pd.Timedelta(hours=1))
+
+
+def _figures(
+    meant: tuple[str, ...], clean: list[frozenset[str]], dirty: list[frozenset[str]], hours: list[float]
+) -> dict[str, Any]:
+    missed = [length for found, length in zip(dirty, hours, strict=True) if found.isdisjoint(meant)]
     named = Counter(check for found in dirty for check in found.intersection(meant))
     return {
         "recall": _share([not found.isdisjoint(meant) for found in dirty]),
         "false_alarm_rate": _share([not found.isdisjoint(meant) for found in clean]),
+        "longest_missed_h": round(max(missed), 1) if missed else None,
         "caught_by": [check for check, _ in named.most_common(2)],
     }
 
 
 def _share(flags: list[bool]) -> float:
     return round(sum(flags) / len(flags), 4)
+
+
+def _line(kind: str, figures: Mapping[str, Any]) -> str:
+    recall = f"{figures['recall']:.1%}" if "recall" in figures else ""
+    missed = figures.get("longest_missed_h")
+    length = "" if missed is None else f"missed up to {missed} h"
+    return (
+        f"{kind:11}{recall:>7}{figures['false_alarm_rate']:7.1%}  {length:22}{', '.join(figures.get('caught_by', ()))}"
+    )
 
 
 def merge_results(path: Path, dirt: Mapping[str, Any]) -> None:
@@ -124,11 +144,7 @@ def main() -> None:
     began, dirt = time.perf_counter(), {}
     for kind, figures in measure(chosen.assets, chosen.days, chosen.seed, chosen.workers):
         dirt[kind] = figures
-        recall = f"{figures['recall']:7.1%}" if "recall" in figures else "       "
-        print(
-            f"{kind:12}{recall}{figures['false_alarm_rate']:8.1%}  {', '.join(figures.get('caught_by', ()))}",
-            flush=True,
-        )
+        print(_line(kind, figures), flush=True)
     merge_results(chosen.results, dirt)
     print(f"{chosen.assets} pumps x {len(SHARES) + 1} fleets in {time.perf_counter() - began:.0f} s")
 

@@ -25,7 +25,7 @@ def frame(length: int = 30, **columns: object) -> pd.DataFrame:
     return pd.DataFrame({**usual, **columns}, index=index)
 
 
-def test_parked_stuck_and_curtailed_rows_do_not_count() -> None:
+def test_parked_calm_and_curtailed_rows_do_not_count() -> None:
     assert in_production(frame()).all()
     assert not in_production(frame(pitch=90.0)).any()
     assert not in_production(frame(wind_speed=0.0)).any()
@@ -43,7 +43,7 @@ def test_thin_air_is_less_wind() -> None:
     assert np.allclose(wind_at_the_nacelle(frame())["equivalent_wind"], 8.0)
 
 
-def test_a_stuck_anemometer_gives_nulls_and_no_infinities() -> None:
+def test_a_calm_gives_nulls_and_no_infinities() -> None:
     features = wind_at_the_nacelle(frame(wind_speed=[8.0] * 10 + [0.0] * 20))
     assert not np.isinf(features.to_numpy()).any()
     assert features["wind_speed"].tail(20).isna().all()

@@ -10,19 +10,19 @@ import numpy as np
 import pandas as pd
 
 STANDARD_DENSITY = 1.225  # kg/m3, IEC 61400-12-1
-STUCK = 0.1  # m/s; a cup anemometer that reads less for ten minutes does not turn
+CALM = 0.1  # m/s; below this the cups of an anemometer do not turn, and it reads 0
 
 
 def in_production(frame: pd.DataFrame) -> pd.Series:
-    """Return which rows count: the wind is measured, the blades are not parked and the plant is not curtailed.
+    """Return which rows count: there is wind, the blades are not parked and the plant is not curtailed.
 
-    Parked blades stand at 45 degrees or more. A wind of exactly 0 is a stuck anemometer, not a calm: `frame` has the
-    columns of all roles here, so that the plant's curtailment can be asked for.
+    Parked blades stand at 45 degrees or more. `frame` has the columns of all roles here, so that the plant's
+    curtailment can be asked for.
     """
-    measured = frame["wind_speed"] > STUCK
+    windy = frame["wind_speed"] > CALM
     parked = frame["pitch"] > 40
     curtailed = frame["curtailment"].fillna(0) > 0
-    return measured & ~parked & ~curtailed
+    return windy & ~parked & ~curtailed
 
 
 def wind_at_the_nacelle(frame: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def wind_at_the_nacelle(frame: pd.DataFrame) -> pd.DataFrame:
     `equivalent_wind` is the wind speed at standard density with the same energy: (density / 1.225)^(1/3) times the
     measured one (IEC 61400-12-1).
     """
-    wind = frame["wind_speed"].where(frame["wind_speed"] > STUCK)
+    wind = frame["wind_speed"].where(frame["wind_speed"] > CALM)
     density = frame["air_density"].fillna(STANDARD_DENSITY)
     direction = np.deg2rad(frame["wind_direction"])
     return pd.DataFrame(
