@@ -21,7 +21,6 @@ _PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _CRON_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
 _CRON_PART = re.compile(rf"(\*|(\d+)(-(\d+))?|({_CRON_NAMES})(-({_CRON_NAMES}))?)(/[1-9]\d*)?", re.IGNORECASE)
-_DEFAULT_SCORES_WINDOW = timedelta(days=7)
 _TAKEN = (
     "datadriver",
     "airflow",
@@ -111,9 +110,8 @@ def _spans(usecase: UseCase) -> Iterator[tuple[tuple[str, ...], timedelta | int,
     found: list[tuple[tuple[str, ...], Any, int]] = [
         (("data", "resolution"), usecase.data.resolution, 1),
         (("monitor", "window"), usecase.monitor.window, 1),
+        (("scores", "window"), usecase.scores.window, 1),
     ]
-    if usecase.scores.window != _DEFAULT_SCORES_WINDOW:
-        found.append((("scores", "window"), usecase.scores.window, 1))
     for name, source in usecase.data.sources.items():
         found.append((("data", "sources", name, "max_gap"), source.max_gap, 0))
     for name, model in usecase.models.items():

@@ -406,8 +406,9 @@ class Scores(Section):
 
     path: str = ".datadriver/scores"
     """Directory (or fsspec URL) of the partitioned Parquet dataset."""
-    window: Span = Field(default="7d", validate_default=True)
-    """How far back the first score of an instance reaches; later ones continue where the last one ended."""
+    window: Span | None = None
+    """How far back the first score of an instance reaches; default: `7d`, or all of it where `data.index` is `step`.
+    Later ones continue where the last one ended."""
 
 
 class UseCase(Section):

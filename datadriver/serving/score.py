@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,10 +65,15 @@ def start_of(since: Instant | None, end: Instant | None, usecase: UseCase) -> In
     """Return where a window without a start begins: after the last score, or `scores.window` before the end."""
     if since is not None:
         return since + 1 if isinstance(since, int) else since + _MICROSECOND
-    return None if end is None else shift(end, -usecase.scores.window)
+    length = usecase.scores.window
+    if length is None and usecase.data.index == "time":
+        length = _FIRST_SCORES
+    # Nobody knows how many steps a life has: the first scores of steps are of all of it.
+    return None if end is None or length is None else shift(end, -length)
 
 
 _MICROSECOND = pd.Timedelta(microseconds=1)
+_FIRST_SCORES = timedelta(days=7)
 
 
 class Champions:

@@ -190,3 +190,20 @@ def test_the_facade_explores_what_production_sees(served):
     assert len(frame) == 24
     assert list(project.features("P-1", "temperature").columns) == ["current", "flow", "flow_before"]
     assert project.verdict("P-1").action == "pass"
+
+
+def test_a_fleet_counted_in_steps_runs_whole_and_its_first_scores_are_of_all_steps(tiny):
+    data = tiny.data()
+    tiny.write(data.assign(ts=data.groupby("pump").cumcount()))
+    tiny.edit("resolution: 1h", "index: step")
+    tiny.edit("lookback: 2h", "lookback: 2")
+    tiny.edit("scores: {window: 2d}\n", "")
+    project = Project.open(tiny.root)
+    assert project.check() == ()
+    assert project.run(workers=2).failure is None
+    scores = project.scores()
+    # The lookback of the first two steps is not there, so they have no score.
+    assert scores.groupby("asset_id")["step"].agg(["min", "max"]).drop_duplicates().to_numpy().tolist() == [[2, 199]]
+    more = pd.concat([data.assign(ts=data.groupby("pump").cumcount() + by) for by in (0, 200)])
+    tiny.write(more)
+    assert project.score(workers=2).rows == 200 * len(tiny.assets)
