@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE  # imports take three times as long without byt
 unexport PYTHONPATH
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench docs reference lock clean
+.PHONY: help demo test soak check format bench docs reference lock clean
 
 help:  ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(RUN)/.ready  ## make a fleet of 50 simulated pumps and run the whole flo
 
 test: $(DEV)/.ready  ## run all tests
 	$(DEV)/bin/pytest -n auto $(PYTEST)
+
+soak: $(DEV)/.ready  ## search for counterexamples to every property, for hours
+	$(DEV)/bin/pytest -n auto -m hypothesis --hypothesis-profile=soak --timeout=36000 $(PYTEST)
 
 check: $(DEV)/.ready  ## lint, format, types, architecture, stale docs
 	$(DEV)/bin/ruff check .

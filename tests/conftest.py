@@ -14,6 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+# Few enough for every day; `make soak` searches for hours with --hypothesis-profile=soak.
+settings.register_profile("daily", max_examples=40, deadline=None)
+settings.register_profile("soak", max_examples=10_000, deadline=None)
+settings.load_profile("daily")
 
 ASSETS = ("P-1", "P-2", "15/9-F-1 C")
 

@@ -81,7 +81,7 @@ def test_a_missing_fleet_table_names_the_nearest_file(tmp_path: Path) -> None:
         load_assets(usecase("fleet.xlsx"), tmp_path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(), st.text().map(lambda text: f"asset_id,x\n{text}".encode("utf-8", "replace"))))
 def test_any_bytes_give_a_fleet_or_a_config_error(tmp_path: Path, data: bytes) -> None:
     with contextlib.suppress(ConfigError):

@@ -183,7 +183,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees)
 def test_any_tree_over_a_valid_one_gives_a_use_case_or_a_config_error(tmp_path: Path, tree: Any) -> None:
     base = yaml.safe_load(SMALL)
@@ -192,7 +192,7 @@ def test_any_tree_over_a_valid_one_gives_a_use_case_or_a_config_error(tmp_path: 
         assert isinstance(load(tmp_path, text), UseCase)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(), st.text().map(str.encode), st.text(alphabet="a:-{}[],&*!|>'\"%@`#?\n <01.eE+").map(str.encode)

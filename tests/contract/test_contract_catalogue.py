@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datadriver.data.contract import catalogue, snapshot
@@ -146,7 +146,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150)
 def test_whatever_the_file_holds_the_check_answers_in_sentences(document: Any) -> None:
     suite = {"name": "s", "expectations": [document, {"type": "expect_column_to_exist", "kwargs": document}]}
     for candidate in (document, suite):

@@ -60,8 +60,6 @@ def histories(draw: st.DrawFn) -> list[SensorFrame]:
 
 @given(histories())
 @settings(
-    max_examples=20,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -89,7 +89,7 @@ def assert_same(left: pd.DataFrame, right: pd.DataFrame) -> None:
 
 
 # The rows come from a seed: Hypothesis could only shrink it, not them, and a failure is told by its seed.
-checked = settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+checked = settings(phases=[Phase.explicit, Phase.reuse, Phase.generate])
 seeds = st.integers(0, 2**32).map(random.Random)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datadriver.config.fleet import Asset
@@ -52,7 +52,6 @@ SOURCES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("settings_of_source", SOURCES)
 @pytest.mark.parametrize("index", ["time", "step"])
 @given(content=files)
-@settings(max_examples=25, deadline=None)
 @example(content=b"")
 @example(content=b"\xff\xfe")
 @example(content=b"ts,v\n2026-03-01,1\n2026-03-01,x\n9999-12-31T23:59:59.999999Z,3\n0001-01-01,4\n")

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -145,7 +145,6 @@ trees = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
 @given(trees)
 def test_any_plain_parameter_survives_with_its_order_and_with_the_same_bytes(value: Any) -> None:
     held = FunctionTransformer(kw_args={"value": value, "again": value})

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -105,7 +105,6 @@ def _rows(asset: str) -> pd.MultiIndex:
 figures = st.floats(allow_nan=True, allow_infinity=True)
 
 
-@settings(max_examples=60)
 @given(ours=figures, theirs=figures, greater=st.booleans(), margin=st.floats(0, 1))
 def test_beating_is_strict_needs_the_margin_and_never_goes_both_ways(
     ours: float, theirs: float, greater: bool, margin: float

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datadriver.data.frame import SensorFrame
@@ -119,7 +119,6 @@ def test_an_estimator_that_raises_is_named_with_the_asset(
 rows = st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=40)
 
 
-@settings(max_examples=60)
 @given(rows=rows, span=st.integers(0, 8))
 def test_an_alarm_lasts_as_long_as_it_says(rows: list[tuple[int, bool]], span: int) -> None:
     index = pd.Index(np.cumsum([step for step, _ in rows]), dtype="int64")

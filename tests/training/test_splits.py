@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from datadriver.config.sections import Evaluate
@@ -41,7 +41,6 @@ fleets = st.dictionaries(
 amounts = st.one_of(st.integers(1, 95).map(lambda p: f"{p}%"), st.integers(1, 50).map(lambda n: f"{n} rows"))
 
 
-@settings(max_examples=60)
 @given(steps=fleets, kind=st.sampled_from(["time", "group", "random"]), amount=amounts, horizon=st.integers(0, 60))
 def test_parts_are_disjoint_complete_and_free_of_leaks(
     steps: dict[str, list[int]], kind: str, amount: str, horizon: int
@@ -67,7 +66,6 @@ def test_parts_are_disjoint_complete_and_free_of_leaks(
     assert not unseen(rows, parts.seen)[parts.fit].any()
 
 
-@settings(max_examples=60)
 @given(steps=fleets, more=fleets, share=st.integers(5, 60), seed=st.integers(0, 5))
 def test_more_data_never_moves_a_row_between_the_parts_of_a_random_split(
     steps: dict[str, list[int]], more: dict[str, list[int]], share: int, seed: int
@@ -86,7 +84,6 @@ def test_more_data_never_moves_a_row_between_the_parts_of_a_random_split(
     assert [sides[pair] for pair in zip(old.assets, old.instants, strict=True)] == list(before.holdout)
 
 
-@settings(max_examples=60)
 @given(steps=fleets, more=fleets, share=st.integers(5, 60), seed=st.integers(0, 5))
 def test_more_assets_never_move_an_asset_into_the_holdout(
     steps: dict[str, list[int]], more: dict[str, list[int]], share: int, seed: int
@@ -102,7 +99,6 @@ def test_more_assets_never_move_an_asset_into_the_holdout(
     assert held <= set(table(steps).groups[before.holdout]) | below
 
 
-@settings(max_examples=60)
 @given(steps=fleets, share=st.integers(1, 99))
 def test_a_group_split_takes_the_share_as_a_probability_and_never_leaves_a_part_empty(
     steps: dict[str, list[int]], share: int

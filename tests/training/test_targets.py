@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datadriver.config.fleet import Asset, Instance
@@ -23,7 +23,6 @@ from datadriver.training.targets import class_labels, event_labels, horizon, num
 steps = st.lists(st.integers(0, 200), max_size=40, unique=True).map(lambda own: pd.Index(sorted(own), dtype="int64"))
 
 
-@settings(max_examples=60)
 @given(index=steps, events=steps, span=st.integers(1, 50), end=st.integers(0, 250))
 def test_a_row_is_positive_if_and_only_if_an_event_lies_in_its_open_closed_horizon(
     index: pd.Index, events: pd.Index, span: int, end: int
