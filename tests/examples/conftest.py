@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,12 +69,12 @@ def assert_mlflow_predicts_what_was_scored(monkeypatch: pytest.MonkeyPatch) -> C
 def pumps(copies: Path) -> Iterator[Project]:
     """Twenty-four pumps over four months, one of them without its file, trained, promoted and scored."""
     root = copies / "pumps"
-    sys.path.insert(0, str(root / "src"))
-    from pumps.simulate import Settings, make_fleet  # noqa: PLC0415 - the use case is not installed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(root / "src")
+        from pumps.simulate import Settings, make_fleet  # noqa: PLC0415 - the use case is not installed
 
-    make_fleet(24, Settings(days=120, resolution_s=1800, start=datetime(2025, 1, 1)), root / "data")
-    (root / "data" / "sensors" / "MC 520 #H-4.parquet").unlink()
-    project = Project.open(root)
-    project.run(until="2025-05-01", workers=2)
-    yield project
-    sys.path.remove(str(root / "src"))
+        make_fleet(24, Settings(days=120, resolution_s=1800, start=datetime(2025, 1, 1)), root / "data")
+        (root / "data" / "sensors" / "MC 520 #H-4.parquet").unlink()
+        project = Project.open(root)
+        project.run(until="2025-05-01", workers=2)
+        yield project
