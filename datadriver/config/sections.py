@@ -174,7 +174,8 @@ class Source(Section):
     function for python; `storage_options` go to fsspec. For stamps: `date_format` (of strftime), `epoch` (s, ms, us
     or ns, where they are numbers), `offsets: ignore` (where a written offset is wrong)."""
     tags: dict[str, Tag] | None = None
-    """Tags to read; default: every numeric column under its own name."""
+    """Tags to read; default: every column of numbers under its own name. A column of text is one if most of it is
+    numbers; the rest of it, such as "Bad Input", is null and counted."""
     times: Times = Times()
     """Policy for stamps that are not one clean clock."""
     max_gap: Span | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,8 @@ from datadriver.data.window import Window, as_number
 from datadriver.errors import DataError, nearest
 
 _DAY = pd.Timedelta(days=1)
+# What pandas calls the row numbers that it wrote along: no tag, unless one is declared.
+_ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,9 @@ def _tags(origin: Origin, rows: Rows) -> Mapping[str, Tag]:
         return {name: Tag() for name in sorted(rows.names)}
     fixed = {source.index, source.asset, source.known_at}
     written = notation(origin)
-    names = [name for name in rows.table.columns if name not in fixed and is_number_like(rows.table[name], written)]
-    return {str(name): Tag() for name in names}
+    table = rows.table
+    names = [name for name in table.columns if name not in fixed and not _ROW_NUMBERS.fullmatch(str(name))]
+    return {str(name): Tag() for name in names if is_number_like(table[name], written)}
 
 
 def notation(origin: Origin) -> Notation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,32 @@ def _call(reference: str, root: Path, frame: pd.DataFrame, sensor: SensorFrame, 
                 f"{sensor.asset.id}, {step}: {reference} wants {parameter.name!r}, which is neither a column nor "
                 f"`asset`{nearest(parameter.name, [*map(str, sensor.frame.columns), 'asset'])}"
             )
-    return call(reference, root, frame, asset=sensor.asset.id, step=step, arguments=arguments)
+    try:
+        return call(reference, root, frame, asset=sensor.asset.id, step=step, arguments=arguments)
+    except UseCaseError as error:
+        name = _missing_column(error.__cause__)
+        if name is None or name in frame.columns:
+            raise
+        raise UseCaseError(f"{error.message}; {_why_missing(name, frame, sensor)}") from error.__cause__
+
+
+def _missing_column(error: BaseException | None) -> str | None:
+    """Return the name that a KeyError is about; pandas says `['x'] not in index` where a list was asked for."""
+    if not isinstance(error, KeyError) or not error.args or not isinstance(error.args[0], str):
+        return None
+    text = error.args[0]
+    listed = re.search(r"\['([^']+)'", text) if "not in index" in text or "are in the [" in text else None
+    return listed[1] if listed else text
+
+
+def _why_missing(name: str, frame: pd.DataFrame, sensor: SensorFrame) -> str:
+    """Say why a function does not find a column: hidden from it, misspelt, or text that no tag declares."""
+    if name in sensor.frame.columns:
+        return f"{name!r} is the target, a label or meta, which a function gets only as a parameter named {name!r}"
+    return (
+        f"the frame has no column {name!r} (one of mostly text is a tag only where `tags` declares it)"
+        f"{nearest(name, map(str, frame.columns))}"
+    )
 
 
 def _further_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -261,6 +261,38 @@ def test_a_broken_parquet_file_is_a_fault_of_the_data(usecase_of: Any, tmp_path:
             read_frame(usecase_of({"s": {"path": "{asset_id}.parquet", "index": "ts"}}), P1, WINDOW, tmp_path)
 
 
+@pytest.mark.parametrize("file", ["s.parquet", "s.csv"])
+@pytest.mark.parametrize("window", [Window(), Window(DAY + pd.Timedelta("1h"), DAY + pd.Timedelta("2h"))])
+def test_a_few_cells_of_text_do_not_take_a_column_away(
+    usecase_of: Any, tmp_path: Path, file: str, window: Window
+) -> None:
+    table = table_of().assign(load=["Bad Input", *(str(value) for value in range(35))])
+    table.to_parquet(tmp_path / file, index=False) if file == "s.parquet" else table.to_csv(
+        tmp_path / file, index=False
+    )
+    sensor = read_frame(usecase_of({"s": {"path": file, "asset": "pump", "index": "ts"}}), P1, window, tmp_path)
+    assert list(sensor.frame.columns) == ["speed", "load"]
+    want = pd.Series([float("nan"), *range(35)], table["ts"])
+    assert sensor.frame["load"].equals(want.loc[sensor.frame.index].rename_axis("time"))
+    assert [issue.kind for issue in sensor.issues] == ["unexpected_text"] * (window.start is None)
+
+
+def test_text_in_one_of_many_parquet_files_does_not_take_its_numbers_away(usecase_of: Any, tmp_path: Path) -> None:
+    table = table_of()
+    table[:30].to_parquet(tmp_path / "1.parquet")
+    table[30:].assign(load=[*table["load"][30:35].astype(str), "Bad Input"]).to_parquet(tmp_path / "2.parquet")
+    sensor = read_frame(usecase_of({"s": {"path": ".", "index": "ts", "format": "parquet"}}), P1, Window(), tmp_path)
+    assert sensor.frame["load"].notna().sum() == 35
+
+
+@pytest.mark.parametrize("file", ["s.parquet", "s.csv"])
+def test_row_numbers_that_pandas_wrote_along_are_no_tags(usecase_of: Any, tmp_path: Path, file: str) -> None:
+    table = table_of()[1:].sample(frac=1, random_state=0)
+    table.to_parquet(tmp_path / file) if file == "s.parquet" else table.to_csv(tmp_path / file)
+    sensor = read_frame(usecase_of({"s": {"path": file, "asset": "pump", "index": "ts"}}), P1, Window(), tmp_path)
+    assert list(sensor.frame.columns) == ["speed", "load"]
+
+
 def test_two_columns_of_one_name_are_an_error(usecase_of: Any, tmp_path: Path) -> None:
     database(tmp_path / "plant.db")
     query = "SELECT a.ts, a.speed, b.speed FROM readings a JOIN readings b ON a.ts = b.ts"

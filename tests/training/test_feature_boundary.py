@@ -51,6 +51,23 @@ def test_a_wrong_answer_is_the_use_cases_error_and_says_what_to_do(features: Mak
         features(name)
 
 
+def test_a_column_that_a_function_does_not_find_is_explained(
+    root: Path, make_instance: Make, make_frame: Make, sections: Any
+) -> None:
+    answers = {
+        "frame['laod']": r"the frame has no column 'laod' \(.* `tags` declares it\); did you mean 'load'",
+        "frame[['load', 'laod']]": "the frame has no column 'laod'.*; did you mean 'load'",
+        "frame[['temperature']]": "'temperature' is the target, .* only as a parameter named 'temperature'",
+        "frame.assign(x={}['load'])": "raised KeyError: 'load' [^;]*$",
+    }
+    functions = [f"def ask_{number}(frame):\n    return {text}\n" for number, text in enumerate(answers)]
+    (root / "src" / "plant" / "asking.py").write_text("\n".join(functions))
+    for number, answer in enumerate(answers.values()):
+        instance = make_instance({**sections["regression"], "features": f"plant.asking:ask_{number}"})
+        with pytest.raises(UseCaseError, match=answer):
+            build_features(instance, make_frame(rows=5), root)
+
+
 def test_a_parameter_that_is_no_column_is_named(
     root: Path, make_instance: Make, make_frame: Make, sections: Any
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from datadriver.config.fleet import Asset
+from datadriver.data.clean import Notation, is_number_like
 from datadriver.data.readers.files import Files, file_errors, files_state, find_files
 from datadriver.data.readers.origin import Origin, Query
 from datadriver.data.window import Instant, as_number
@@ -20,6 +22,7 @@ from datadriver.errors import ConfigError, DataError
 
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = 2**63
+_JUDGED_ROWS = 1000
 
 
 class ParquetReader:
@@ -39,6 +42,8 @@ class ParquetReader:
         """Return the asset's rows; columns of lists and structs are left out unless asked for."""
         _, fragments, keys = self._fragments(query.asset)
         with self._errors(query.asset):
+            if query.columns is None and query.numbers_only:
+                query = replace(query, text=query.text | self._written_numbers(fragments, keys))
             return _to_pandas([self._read(part, _schema(part, keys), query) for part in fragments])
 
     def extent(self, asset: Asset) -> tuple[object, object] | None:
@@ -104,6 +109,26 @@ class ParquetReader:
             part, schema=schema, columns=wanted, filter=self._filter(schema, query)
         ).to_table()
 
+    def _written_numbers(self, fragments: list[Any], keys: pa.Schema) -> set[str]:
+        """Return the columns of text that are tags all the same: numbers in another file, or in most of the first rows.
+
+        A few cells of text, such as "Bad Input", turn a whole column into text. It is judged by the first rows of the
+        first file, so that the columns do not depend on the window.
+        """
+        own = {self._origin.source.index, self._origin.source.asset, self._origin.source.known_at, *keys.names}
+        first: dict[str, Any] = {}
+        numbers = set()
+        for part in fragments:
+            for field in part.physical_schema:
+                if _is_number(field.type):
+                    numbers.add(field.name)
+                elif _is_text(field.type) and field.name not in own:
+                    first.setdefault(field.name, part)
+        for name in first.keys() - numbers:
+            if is_number_like(first[name].head(_JUDGED_ROWS, columns=[name]).to_pandas()[name], Notation()):
+                numbers.add(name)
+        return numbers & first.keys()
+
     def _filter(self, schema: pa.Schema, query: Query) -> Any:
         source, types = self._origin.source, {field.name: field.type for field in schema}
         conditions = []
@@ -135,9 +160,17 @@ def _is_wanted(field: pa.Field, query: Query) -> bool:
     if query.columns is not None:
         return field.name in query.columns
     if query.numbers_only and field.name not in query.text:
-        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
-        return any(is_kind(field.type) for is_kind in kinds)
+        return _is_number(field.type)
     return not pa.types.is_nested(field.type)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _ordered(kind: pa.DataType) -> bool:
