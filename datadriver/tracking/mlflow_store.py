@@ -10,10 +10,11 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -40,6 +41,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 10
+_DRAFT_SECONDS = 600
 _OURS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "ENDPOINT_NOT_FOUND"}
 _REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 
@@ -68,6 +70,8 @@ def connect(tracking: Tracking, root: Path) -> MlflowClient:
     """
     uri = store_uri(tracking, root)
     with answering(uri):
+        if uri.startswith("sqlite:///") and ":memory:" not in uri:
+            _create_whole(Path(sa.make_url(uri).database or ""))
         _probe(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)
@@ -117,11 +121,31 @@ def answering(uri: str) -> Iterator[None]:
             ) from error
 
 
+def _create_whole(path: Path) -> None:
+    """Make a new SQLite store beside its place and move it there with all of its tables.
+
+    MLflow's migrations take seconds and are many transactions: killed in between, they can never be repeated.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):
+        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        draft, whole = Path(folder, "draft.db"), Path(folder, "whole.db")
+        uri = f"sqlite:///{draft}"
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+        with closing(sqlite3.connect(draft)) as source, closing(sqlite3.connect(whole)) as target:
+            source.backup(target)  # MLflow keeps its connections to the draft
+        with suppress(FileExistsError):  # another process was faster
+            os.link(whole, path)
+
+
 def _probe(uri: str) -> None:
     """Find out in seconds whether the store is there; MLflow itself tries for minutes."""
     if uri.startswith("sqlite"):
         path = Path(sa.make_url(uri).database or "")
-        path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
             connection.execute(
                 "PRAGMA journal_mode = WAL"

@@ -6,7 +6,10 @@ import http.server
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -139,3 +142,22 @@ def test_relative_databases_lie_in_the_use_case(tmp_path: Path) -> None:
     assert rooted("sqlite:///x/y.db?timeout=1", tmp_path) == f"sqlite:///{tmp_path}/x/y.db?timeout=1"
     assert rooted("sqlite:////x/y.db", tmp_path) == "sqlite:////x/y.db"
     assert rooted("postgresql://h/x", tmp_path) == "postgresql://h/x"
+
+
+def test_a_new_sqlite_store_is_there_whole_or_not_at_all(make_usecase: UseCaseOf, tmp_path: Path) -> None:
+    usecase = make_usecase()
+    code = (
+        "import sys; from pathlib import Path; from datadriver.config.sections import Tracking; "
+        "from datadriver.tracking.mlflow_store import connect; connect(Tracking(), Path(sys.argv[1]))"
+    )
+    place = tmp_path / ".datadriver"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) as process:
+        until = time.monotonic() + 60
+        while not (place.is_dir() and any(file.stat().st_size > 8192 for file in place.rglob("*.db"))):
+            assert process.poll() is None
+            assert time.monotonic() < until, "waited too long"
+            time.sleep(0.01)
+        process.kill()  # in the middle of MLflow's migrations
+    assert not (place / "mlflow.db").exists()
+    assert Tracker.open(usecase, tmp_path).experiment_id
+    assert (place / "mlflow.db").exists()
