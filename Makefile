@@ -22,7 +22,7 @@ demo: $(RUN)/.ready  ## make a fleet of 50 simulated pumps and run the whole flo
 	@cat docs/after-demo.txt
 
 test: $(DEV)/.ready  ## run all tests
-	$(DEV)/bin/pytest -n auto $(PYTEST)
+	$(DEV)/bin/pytest -n auto --dist loadgroup $(PYTEST)
 
 soak: $(DEV)/.ready  ## search for counterexamples to every property, for hours
 	$(DEV)/bin/pytest -n auto -m hypothesis --hypothesis-profile=soak --timeout=36000 $(PYTEST)

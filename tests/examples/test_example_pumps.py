@@ -8,6 +8,8 @@ import pytest
 from datadriver.fleet.status import InstanceStatus
 from datadriver.project import Project
 
+pytestmark = pytest.mark.xdist_group("pumps")  # one worker makes the fleet, for all of these
+
 MODELS = {"motor_temperature", "behaviour", "failure[horizon=3d]", "failure[horizon=7d]"}
 
 

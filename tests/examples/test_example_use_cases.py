@@ -48,6 +48,7 @@ def test_the_configuration_is_right(name: str) -> None:
     assert check(EXAMPLES / name, None, {"DATADRIVER_DATA": "anywhere"}) == ()
 
 
+@pytest.mark.xdist_group("pumps")
 def test_the_tests_of_pumps_pass(pumps: Project) -> None:
     done = run_tests(pumps.root, "")
     assert done.returncode == 0, done.stdout[-4000:]
