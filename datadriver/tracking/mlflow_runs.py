@@ -115,6 +115,7 @@ class Tracker:
                     run_id=run_id,
                     model=model,
                     tags={**_model_tags(content), "datadriver.sha256": files.sha256},
+                    description=result.decision.reason,
                 )
                 self.client.set_terminated(run_id)
             self.client.set_registered_model_alias(name, "challenger", str(found.version))
@@ -262,7 +263,10 @@ def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) ->
     found = client.get_experiment_by_name(usecase.name)
     if found is None:
         try:
-            tags = {"mlflow.note.content": usecase.description or f"Models of the use case {usecase.name}"}
+            tags = {
+                "mlflow.note.content": usecase.description or f"Models of the use case {usecase.name}",
+                "mlflow.experimentKind": "custom_model_development",  # else the UI opens it as one of language models
+            }
             return str(client.create_experiment(usecase.name, artifact_location=location, tags=tags))
         except MlflowException as error:  # another process was faster
             found = client.get_experiment_by_name(usecase.name)

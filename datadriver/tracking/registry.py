@@ -27,8 +27,8 @@ def finished_version(client: MlflowClient, name: str, result_key: str, sha256: s
     return None
 
 
-def register(
-    client: MlflowClient, name: str, *, run_id: str, model: LoggedModel, tags: Mapping[str, str]
+def register(  # noqa: PLR0913 - what MLflow keeps of a version
+    client: MlflowClient, name: str, *, run_id: str, model: LoggedModel, tags: Mapping[str, str], description: str
 ) -> ModelVersion:
     """Register a logged model as the next version."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - loaded with the client, not before
@@ -43,6 +43,7 @@ def register(
         source=model.artifact_location,  # `models:/<id>` would be resolved in whatever store is the process's default
         run_id=run_id,
         tags=dict(tags),
+        description=description,
         await_creation_for=0,
         model_id=model.model_id,
     )

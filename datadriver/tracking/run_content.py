@@ -120,7 +120,11 @@ def _tags(instance: Instance, result: TrainResult, *, code_digest: str, code_rev
     if len(instance.unit.assets) == 1:
         tags |= {f"asset.{name}": value for name, value in instance.unit.assets[0].attributes.items()}
     ours = {mlflow_key(f"datadriver.{name}"): _short(value) for name, value in tags.items() if value is not None}
-    mlflows = {"mlflow.source.name": "datadriver train", "mlflow.source.type": "PROJECT"}
+    mlflows = {
+        "mlflow.source.name": "datadriver train",
+        "mlflow.source.type": "PROJECT",
+        "mlflow.note.content": _short("  \n".join([result.decision.reason, *result.warnings])),
+    }
     if code_revision:
         mlflows["mlflow.source.git.commit"] = code_revision
     return {**ours, **mlflows}

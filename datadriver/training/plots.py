@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class View:
 
     Attributes:
         title: Instance and which of the two serves.
-        quantity: Name and unit of the target.
+        quantity: Name of the target, or what it means that a row is positive.
         instants: Instants of the holdout rows, in any order.
         y_true: Target of these rows, NaN where unknown.
         y_score: Scores of these rows.
@@ -30,6 +31,7 @@ class View:
         fit_score: Their scores.
         threshold: Alarm threshold, None without alarm.
         on_residual: Whether the threshold is one of the absolute residual.
+        unit: Physical unit of the target.
     """
 
     title: str
@@ -41,6 +43,12 @@ class View:
     fit_score: np.ndarray
     threshold: float | None = None
     on_residual: bool = False
+    unit: str | None = None
+
+    @property
+    def in_unit(self) -> str:
+        """The unit as axes have it."""
+        return f" [{self.unit}]" if self.unit else ""
 
 
 def residuals(view: View) -> bytes:
@@ -50,16 +58,18 @@ def residuals(view: View) -> bytes:
         residual = view.y_true - view.y_score
         limit = view.threshold if view.on_residual else None
         _scatter_over_time(over_time, view.instants, residual, _INK)
-        _lines(over_time, () if limit is None else (limit, -limit))
-        _label(over_time, "residuals on the holdout", "", f"actual - predicted, {view.quantity}")
+        _threshold(over_time, limit)
+        if limit is not None:
+            _lines(over_time, (-limit,))
+        _label(over_time, f"residuals of {view.quantity} on the holdout", "", f"actual - predicted{view.in_unit}")
         counts, edges = np.histogram(residual[np.isfinite(residual)], BINS)
         distribution.stairs(counts, edges, fill=True, color=_INK)
-        _label(distribution, "distribution", f"residual, {view.quantity}", "rows")
+        _label(distribution, "distribution of the residuals", f"actual - predicted{view.in_unit}", "rows")
         shown = _sample(len(residual))
-        against.plot(view.y_score[shown], view.y_true[shown], ".", markersize=2, color=_INK)
+        against.plot(view.y_score[shown], view.y_true[shown], ".", markersize=3, color=_INK)
         ends = [float(np.nanmin(view.y_true)), float(np.nanmax(view.y_true))]
         against.plot(ends, ends, color=_WARM, linewidth=1)
-        _label(against, "actual against predicted", f"predicted, {view.quantity}", "actual")
+        _label(against, "actual against predicted", f"predicted{view.in_unit}", f"actual{view.in_unit}")
 
     return _figure(view.title, draw)
 
@@ -71,17 +81,18 @@ def classification(view: View) -> bytes:
     def draw(over_time: Any, trade_off: Any, calibration: Any) -> None:
         _scatter_over_time(over_time, view.instants[~positive], view.y_score[~positive], _PALE)
         _scatter_over_time(over_time, view.instants[positive], view.y_score[positive], _WARM)
-        _lines(over_time, () if view.threshold is None else (view.threshold,))
-        _label(over_time, "scores on the holdout, positive rows in red", "", "score")
+        _threshold(over_time, view.threshold)
+        _label(over_time, f"scores on the holdout; red: {view.quantity}", "", "score")
         recall, precision = _precision_recall(positive, view.y_score)
-        trade_off.plot(recall, precision, color=_INK, linewidth=1.2)
+        trade_off.plot(recall, precision, color=_INK, linewidth=1.4)
         trade_off.set(xlim=(0, 1), ylim=(0, 1.02))
-        _lines(trade_off, (float(positive.mean()),) if len(positive) else ())
+        share = float(positive.mean()) if len(positive) else 0.0
+        _lines(trade_off, (share,), name=f"share of red rows {share:.2g}")
         _label(trade_off, "precision against recall", "recall", "precision")
         predicted, observed = _calibration(positive, view.y_score)
         calibration.plot([0, 1], [0, 1], color=_GRID, linewidth=1)
-        calibration.plot(predicted, observed, "o-", markersize=3, color=_INK, linewidth=1)
-        _label(calibration, "calibration, ten equal groups", "mean score", "share positive")
+        calibration.plot(predicted, observed, "o-", markersize=4, color=_INK, linewidth=1)
+        _label(calibration, "calibration, ten equal groups of rows", "mean score", "share of red rows")
 
     return _figure(view.title, draw)
 
@@ -89,32 +100,36 @@ def classification(view: View) -> bytes:
 def anomaly(view: View) -> bytes:
     """Draw scores over time, fitted rows pale and known anomalies red, and the distribution of both parts."""
     known = view.y_true == 1
+    parts = (
+        ("fitted rows pale", _PALE, view.fit_instants, view.fit_score),
+        ("holdout dark", _INK, view.instants[~known], view.y_score[~known]),
+        ("known anomalies red", _WARM, view.instants[known], view.y_score[known]),
+    )
+    present = [part for part in parts if len(part[3])]
 
     def draw(over_time: Any, distribution: Any) -> None:
-        _scatter_over_time(over_time, view.fit_instants, view.fit_score, _PALE)
-        _scatter_over_time(over_time, view.instants[~known], view.y_score[~known], _INK)
-        _scatter_over_time(over_time, view.instants[known], view.y_score[known], _WARM)
-        _lines(over_time, () if view.threshold is None else (view.threshold,))
-        _label(over_time, "scores: fitted pale, holdout dark, known anomalies red", "", "score, higher is stranger")
         both = np.concatenate([view.fit_score, view.y_score])
         edges = np.histogram_bin_edges(both[np.isfinite(both)], BINS)
-        for scores, colour in ((view.fit_score, _PALE), (view.y_score[~known], _INK), (view.y_score[known], _WARM)):
-            if len(scores):
-                distribution.stairs(np.histogram(scores, edges, density=True)[0], edges, color=colour)
-        _lines(distribution, () if view.threshold is None else (view.threshold,), upright=True)
-        _label(distribution, "distribution", "score", "density")
+        for _, colour, instants, scores in present:
+            _scatter_over_time(over_time, instants, scores, colour)
+            distribution.stairs(np.histogram(scores, edges, density=True)[0], edges, color=colour, linewidth=1.4)
+        _threshold(over_time, view.threshold)
+        _label(over_time, "scores: " + ", ".join(part[0] for part in present), "", "score, higher is stranger")
+        _threshold(distribution, view.threshold, upright=True)
+        _label(distribution, "distribution of the scores", "score", "density")
 
-    return _figure(view.title, draw, widths=(2.2, 1))
+    return _figure(view.title, draw)
 
 
-def _figure(title: str, draw: Callable[..., None], widths: tuple[float, ...] = (1.8, 1, 1)) -> bytes:
+def _figure(title: str, draw: Callable[..., None]) -> bytes:
+    """Draw one picture over the whole width and one or two below, as large as MLflow's page shows them."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - half a second, which a run without pictures saves
 
-    figure = Figure(figsize=(10, 2.9), dpi=80)
-    axes = figure.subplots(1, len(widths), width_ratios=widths)
-    figure.subplots_adjust(left=0.07, right=0.985, top=0.8, bottom=0.17, wspace=0.3)
-    figure.text(0.008, 0.93, title, fontsize=10, fontweight="bold")
-    draw(*axes)
+    figure = Figure(figsize=(7.6, 5.2), dpi=88)
+    below = len(inspect.signature(draw).parameters) - 1
+    grid = figure.add_gridspec(2, below, left=0.085, right=0.975, top=0.87, bottom=0.1, hspace=0.42, wspace=0.24)
+    figure.text(0.012, 0.95, title, fontsize=12, fontweight="bold")
+    draw(figure.add_subplot(grid[0, :]), *(figure.add_subplot(grid[1, column]) for column in range(below)))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 3})
     return buffer.getvalue()
@@ -122,18 +137,25 @@ def _figure(title: str, draw: Callable[..., None], widths: tuple[float, ...] = (
 
 def _label(axes: Any, title: str, x: str, y: str) -> None:
     """Write titles; places that are given need not be measured, which takes longer than drawing."""
-    axes.set_title(title, fontsize=8, loc="left", y=1.0)
-    axes.set_xlabel(x, fontsize=8)
-    axes.xaxis.set_label_coords(0.5, -0.12)
-    axes.set_ylabel(y, fontsize=8)
-    axes.tick_params(labelsize=7, length=2)
+    axes.set_title(title, fontsize=10, loc="left", y=1.0)
+    axes.set_xlabel(x, fontsize=9)
+    axes.xaxis.set_label_coords(0.5, -0.15)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8.5, length=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.locator_params(axis="y", nbins=4)
 
 
-def _lines(axes: Any, values: tuple[float, ...], *, upright: bool = False) -> None:
+def _threshold(axes: Any, value: float | None, *, upright: bool = False) -> None:
+    if value is not None:
+        _lines(axes, (value,), upright=upright, name=f"alarm above {value:.3g}")
+
+
+def _lines(axes: Any, values: tuple[float, ...], *, upright: bool = False, name: str = "") -> None:
     for value in values:
         (axes.axvline if upright else axes.axhline)(value, color=_WARM, linewidth=0.8, linestyle="--")
+    if name:  # at the end of the title's line, where it hides nothing
+        axes.text(1, 1.03, f"- - {name}", transform=axes.transAxes, ha="right", fontsize=9, color=_WARM)
 
 
 def _scatter_over_time(axes: Any, instants: pd.Index, values: np.ndarray, colour: str) -> None:
@@ -143,10 +165,10 @@ def _scatter_over_time(axes: Any, instants: pd.Index, values: np.ndarray, colour
     shown = _sample(len(instants))
     at = instants[shown]
     if not isinstance(at, pd.DatetimeIndex):
-        axes.plot(at.to_numpy(), values[shown], ".", markersize=2, color=colour)
+        axes.plot(at.to_numpy(), values[shown], ".", markersize=3, color=colour)
         return
     seconds = at.as_unit("us").asi8 / 1e6
-    axes.plot(seconds, values[shown], ".", markersize=2, color=colour)
+    axes.plot(seconds, values[shown], ".", markersize=3, color=colour)
     low, high = axes.dataLim.intervalx
     if np.isfinite([low, high]).all():  # they are not if no value is finite
         axes.set_xticks(*_time_ticks(low, high))

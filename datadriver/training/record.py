@@ -130,7 +130,7 @@ def draw(
     train_scores = version.evidence.train_scores
     view = View(
         title=f"{instance.key} ({version.scorer.role})",
-        quantity=f"{name} [{unit}]" if unit else name,
+        quantity=name,
         instants=parts.holdout.features.index.get_level_values(1),
         y_true=version.evidence.y_true,
         y_score=version.evidence.y_score,
@@ -138,5 +138,6 @@ def draw(
         fit_score=train_scores if train_scores is not None else np.zeros(0),
         threshold=version.threshold,
         on_residual=instance.spec.alarm is not None and instance.spec.alarm.on == "residual",
+        unit=unit,
     )
     return problem.plots(view)
