@@ -26,9 +26,12 @@ STEPS = ['pip install -e ".[dev]"', "ruff check . && ruff format --check .", "my
 def expected_files(name: str, problem: str, ci: str, *, sample_data: bool) -> list[str]:
     return sorted(
         [
+            ".dockerignore",
             ".gitignore",
+            "Dockerfile",
             "README.md",
             "contracts/sensors.json",
+            f"dags/{name}.py",
             "docs/adr/0001-what-the-model-does.md",
             "fleet.csv",
             "notebooks/explore.ipynb",
