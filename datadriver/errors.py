@@ -92,6 +92,17 @@ class PartialFailure(DatadriverError):  # noqa: N818 - not all is lost
     exit_code = 6
 
 
+def looks_like(word: str, known: Iterable[str]) -> list[str]:
+    """Return the known words that look most like `word`, at most two.
+
+    >>> looks_like("no", ["NO", "GB"])
+    ['NO']
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(word, names, n=2, cutoff=0.6)
+    return close or [name for name in names if name.casefold() == word.casefold()][:2]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Suggest the known words that look most like `word`, as the tail of an error message.
 
@@ -101,7 +112,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     "; known: 'fleet', 'models'"
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(word, names, n=2, cutoff=0.6)
+    close = looks_like(word, names)
     if close:
         return "; did you mean " + " or ".join(repr(name) for name in close) + "?"
     if not names:

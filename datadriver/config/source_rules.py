@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from datadriver.config.messages import Problem
 from datadriver.config.sections import Source, UseCase
 
+READING_OPTIONS = frozenset({"date_format", "epoch", "offsets", "storage_options"})
+"""Options that datadriver acts on itself; the others go to the library (or the function) that reads."""
+
 _KEYS = {"parquet": ("path",), "csv": ("path",), "sql": ("uri",), "python": ("function",)}
 _ONLY_FOR = {"uri": ("sql",), "table": ("sql",), "query": ("sql",), "function": ("python",), "path": ("parquet", "csv")}
 

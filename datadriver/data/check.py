@@ -21,6 +21,7 @@ from datadriver.config.sections import GlobAssets, SourceAssets, SqlAssets, UseC
 from datadriver.config.variables import substitute_variables
 from datadriver.data.assets import load_assets
 from datadriver.data.contract import catalogue
+from datadriver.data.contract.suite_check import frame_problems
 from datadriver.data.fleet_check import fleet_problems
 from datadriver.data.reference_check import reference_problems
 from datadriver.errors import ConfigError, DatadriverError
@@ -114,6 +115,8 @@ def _beyond_the_file(usecase: UseCase, root: Path, changed: Sequence[tuple[str |
         except DatadriverError as error:
             yield from error.message.splitlines()
     yield from _suite_problems(usecase, root)
+    if not any(path[:1] == ("data",) for path in changed):
+        yield from frame_problems(usecase, root)
     if not assets:
         return
     sections = {path[:2] for path in changed}

@@ -81,7 +81,11 @@ def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) 
     readable = read.valid if read.refused is None else read.valid | read.refused
     bad = dial.issue("bad_stamp", ~readable & column.notna().to_numpy(), column.to_numpy())
     if bad and not readable.any():
-        hint = "check `index`" if dial.kind == "step" else "for other ways than ISO 8601 give options.date_format"
+        hint = (
+            "check `index`"
+            if dial.kind == "step"
+            else ("for other ways than ISO 8601 give options.date_format, for numbers options.epoch")
+        )
         raise DataError(
             f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, "
             f"e.g. {bad[0].examples[0]!r}; {hint}"

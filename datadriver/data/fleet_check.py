@@ -10,7 +10,7 @@ from datadriver.config.fleet import Asset
 from datadriver.config.grid import PLACEHOLDER, variants
 from datadriver.config.resolve import attributes_of, known_attributes
 from datadriver.config.sections import UseCase
-from datadriver.errors import ConfigError, nearest
+from datadriver.errors import ConfigError, looks_like, nearest
 
 
 def fleet_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
@@ -24,12 +24,26 @@ def fleet_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
             continue
         yield from (f"{path}: {said}" for said in unknown_names(expression, known))
         yield from (f"{path}: {said}" for said in _never_true(expression, kinds))
+        if not expression.names - known:
+            yield from (f"{path}: {said}" for said in _misspelt(expression, assets))
+    yield from _shared_main(usecase, assets)
     for path, name, needed in _attributes(usecase):
         if name not in known:
             yield f"{path}: no asset has an attribute {name!r}{nearest(name, known)}"
         elif needed and (empty := [asset.id for asset in assets if attributes_of(asset)[name] is None]):
             more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
             yield f"{path}: {name!r} is empty for {', '.join(empty[:3])}{more}; fill it in"
+
+
+def _shared_main(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
+    """Say where the main source does not tell assets apart: a fleet of copies of one machine."""
+    name, source = next(iter(usecase.data.sources.items()))
+    place = source.path or source.table
+    if len(assets) > 1 and place and source.asset is None and not PLACEHOLDER.search(place):
+        yield (
+            f"data.sources.{name}: every asset would read the same rows; name the column with the asset's id as "
+            "`asset`, or write {asset_id} in the path"
+        )
 
 
 def _expressions(usecase: UseCase) -> Iterator[tuple[str, str]]:
@@ -67,6 +81,23 @@ def _kinds(assets: Sequence[Asset]) -> Mapping[str, set[str]]:
 
 def _kind(value: Any) -> str:
     return "text" if isinstance(value, str) else "a number"
+
+
+def _misspelt(expression: Expression, assets: Sequence[Asset]) -> Iterator[str]:
+    """Say which text that no asset has looks like one that some have, in an expression that matches no asset.
+
+    A cohort that is still to come is no mistake, so a text that looks like nothing known is let pass.
+    """
+    rows = [attributes_of(asset) for asset in assets]
+    try:
+        if any(expression.matches(row) for row in rows):
+            return
+    except ConfigError:  # things of different kinds are said elsewhere
+        return
+    for name, literal in dict.fromkeys(expression.literals):
+        known = {str(row[name]) for row in rows if row.get(name) is not None}
+        if isinstance(literal, str) and literal not in known and looks_like(literal, known):
+            yield f"`{expression.text}` matches no asset: none has {name} {literal!r}{nearest(literal, known)}"
 
 
 def _never_true(expression: Expression, kinds: Mapping[str, set[str]]) -> Iterator[str]:

@@ -176,7 +176,7 @@ def _query(origin: Origin, asset: Asset, window: Window, fixed: list[str], *, nu
 def _tracks(
     origin: Origin, reader: Reader, asset: Asset, rows: Rows, order: Order
 ) -> tuple[dict[str, Track], tuple[Issue, ...]]:
-    tags = _tags(origin, rows)
+    tags = _tags(origin, rows, origin.where(asset))
     found, missing = {}, {}
     issues: list[Issue] = []
     for name, tag in tags.items():
@@ -197,7 +197,7 @@ def _tracks(
     return found, tuple(issues)
 
 
-def _tags(origin: Origin, rows: Rows) -> Mapping[str, Tag]:
+def _tags(origin: Origin, rows: Rows, where: str) -> Mapping[str, Tag]:
     source = origin.source
     if source.tags is not None:
         return source.tags
@@ -207,7 +207,13 @@ def _tags(origin: Origin, rows: Rows) -> Mapping[str, Tag]:
     written = notation(origin)
     table = rows.table
     names = [name for name in table.columns if name not in fixed and not _ROW_NUMBERS.fullmatch(str(name))]
-    return {str(name): Tag() for name in names if is_number_like(table[name], written)}
+    tags = {str(name): Tag() for name in names if is_number_like(table[name], written)}
+    if not tags:
+        raise DataError(
+            f"{where}: no column is one of numbers; csv with decimal commas needs `options.decimal`, "
+            "columns of text are tags where they are declared under `tags`"
+        )
+    return tags
 
 
 def notation(origin: Origin) -> Notation:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from datadriver.config.grid import variants
 from datadriver.config.messages import Problem
 from datadriver.config.sections import Model, UseCase
+from datadriver.config.source_rules import READING_OPTIONS
 from datadriver.config.static_code import inspect_reference, parameters_of
 from datadriver.errors import nearest
 
@@ -45,7 +46,8 @@ def _uses(usecase: UseCase) -> Iterator[_Use]:
         yield _Use(("data", "mask"), usecase.data.mask, 1)
     for name, source in usecase.data.sources.items():
         if source.function:
-            yield _Use(("data", "sources", name, "function"), source.function, 3)
+            options = {key: value for key, value in source.options.items() if key not in READING_OPTIONS}
+            yield _Use(("data", "sources", name, "function"), source.function, 3, options, "options")
     for name, model in usecase.models.items():
         for _, section in variants(name, model.model_dump(by_alias=True, warnings=False)):
             yield from _of_model(("models", name), section, model)
@@ -68,16 +70,17 @@ def _argument_problems(use: _Use, root: Path) -> Iterator[Problem]:
     takes = parameters_of(use.reference, root)
     if takes is None:
         return
+    if takes.positional < use.positional:
+        what = f"is called with {use.positional} argument{'s' if use.positional > 1 else ''}"
+        yield Problem(use.path, f"{use.reference} {what}, and takes {takes.positional}")
     if use.named is None:
-        if takes.positional < use.positional:
-            what = f"is called with {use.positional} argument{'s' if use.positional > 1 else ''}"
-            yield Problem(use.path, f"{use.reference} {what}, and takes {takes.positional}")
         return
     section = use.path[:-1]
     for name in use.named:
         if name not in takes.names and not takes.anything:
             said = f"{use.reference} takes no argument {name!r}{nearest(name, takes.names)}"
             yield Problem((*section, use.params, name), said)
-    for name in takes.required:
-        if name not in use.named:
+    supplied = {"attributes"} if use.params == "options" else set()
+    for name in takes.required[use.positional :]:
+        if name not in use.named and name not in supplied:
             yield Problem((*section, use.params), f"{use.reference} needs the argument {name!r}")

@@ -80,7 +80,14 @@ def project(root: Path, tree: dict[str, Any]) -> Path:
     tree["models"].get("failure", {}).setdefault("where", None)
     (root / "contracts").mkdir()
     kwargs = {"column": "temperature", "max_value": {"$PARAMETER": "hottest"}}
-    suite = {"name": "s", "expectations": [{"type": "expect_column_values_to_be_between", "kwargs": kwargs}]}
+    frozen = {"column": "vibration", "max_duration": "2h"}
+    suite = {
+        "name": "s",
+        "expectations": [
+            {"type": "expect_column_values_to_be_between", "kwargs": kwargs},
+            {"type": "expect_column_values_to_not_be_frozen", "kwargs": frozen},
+        ],
+    }
     (root / "contracts" / "sensors.json").write_text(json.dumps(suite))
     (root / "src" / "pumps").mkdir(parents=True)
     (root / "src" / "pumps" / "__init__.py").touch()
@@ -153,6 +160,13 @@ MISTAKES = [
     ("overrides.0.where", "contry == 'NO'", "overrides[0].where: `contry == 'NO'`: no asset has an attribute 'contry'"),
     ("contract.suite", "contracts/sensor.json", "contracts/sensor.json"),
     ("contract.parameters", {"hotest": 1}, "hottest"),
+    ("overrides.0.where", "country == 'br'", "matches no asset: none has country 'br'; did you mean 'BR'?"),
+    ("models.temperature.where", "type in ['ESPP', 'PCP']", "none has type 'ESPP'; did you mean 'ESP'?"),
+    ("data.sources.more", {"format": "python", "function": "pumps.models:days_of_warning", "index": "t",
+     "tags": {"x": {}}, "options": {"chanel": 2}}, "days_of_warning takes no argument 'chanel'"),
+    ("data.sources.sensors.path", "sensors.csv", "data.sources.sensors: every asset would read the same rows"),
+    ("data.sources.sensors.tags", {"temperature": {"from": "TT"}, "vibratoin": {}},
+     "contracts/sensors.json: expectations[1] expect_column_values_to_not_be_frozen: column: no source has a tag"),
     ("schedule.train", "0 25 * * *", "schedule.train: '0 25 * * *': '25' is not an hour"),
     ("schedule.group", "site", "schedule.group: no asset has an attribute 'site'"),
     ("fleet.assets", "fleets.csv", "there is no file 'fleets.csv'; did you mean 'fleet.csv'?"),
@@ -168,6 +182,19 @@ MISTAKES = [
 def test_each_mistake_is_found(tmp_path: Path, path: str, value: Any, said: str) -> None:
     found = check(project(tmp_path, changed(path, value)), None, {})
     assert any(said in problem for problem in found), found
+
+
+def test_a_cohort_that_is_still_to_come_is_no_mistake(tmp_path: Path) -> None:
+    root = project(tmp_path, changed("overrides.0.where", "country == 'Angola' or asset_id != 'P-9'"))
+    assert check(root, None, {}) == ()
+
+
+def test_spans_of_a_suite_are_of_the_kind_of_the_index(tmp_path: Path) -> None:
+    root = project(tmp_path, changed("description", "sound"))
+    suite = json.loads((root / "contracts" / "sensors.json").read_text())
+    suite["expectations"][1]["kwargs"]["max_duration"] = 2
+    (root / "contracts" / "sensors.json").write_text(json.dumps(suite))
+    assert "max_duration: data.index is time, so this must be a duration such as 2h, not 2" in check(root, None, {})[0]
 
 
 def test_one_mistake_does_not_hide_another(tmp_path: Path) -> None:

@@ -120,6 +120,8 @@ def test_without_an_end_of_the_window_freshness_is_counted_up_to_now(check: Chec
     assert check(sensor, "expect_data_to_be_fresh", max_age="1h", now=MIDNIGHT).success
     assert not check(sensor, "expect_data_to_be_fresh", max_age="1h", now=MIDNIGHT + pd.Timedelta("2h")).success
     assert not check(sensor, "expect_data_to_be_fresh", max_age="1h").success
+    later = check(sensor, "expect_data_to_be_fresh", max_age="1h", now=MIDNIGHT + pd.Timedelta("3D 2h 7s 690ms"))
+    assert "the last value is 3d 2h 11min old, 1h allowed" in later.message
 
 
 def test_the_sampling_rate_is_the_median_distance(check: Check, make_sensor: MakeSensor) -> None:

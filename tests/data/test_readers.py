@@ -285,6 +285,13 @@ def test_text_in_one_of_many_parquet_files_does_not_take_its_numbers_away(usecas
     assert sensor.frame["load"].notna().sum() == 35
 
 
+def test_a_source_without_a_column_of_numbers_is_an_error(usecase_of: Any, tmp_path: Path) -> None:
+    table_of(shift=0.5).to_csv(tmp_path / "s.csv", sep=";", decimal=",", index=False)
+    source = {"path": "s.csv", "asset": "pump", "index": "ts", "options": {"sep": ";"}}
+    with pytest.raises(DataError, match=r"P-1, source s: no column is one of numbers; .* `options.decimal`"):
+        read_frame(usecase_of({"s": source}), P1, Window(), tmp_path)
+
+
 @pytest.mark.parametrize("file", ["s.parquet", "s.csv"])
 def test_row_numbers_that_pandas_wrote_along_are_no_tags(usecase_of: Any, tmp_path: Path, file: str) -> None:
     table = table_of()[1:].sample(frac=1, random_state=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from datadriver.errors import DataError, nearest
 
 _KEY = "datadriver"
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = 24 * 3600 * 10**6
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class View:
     def show(self, span: float) -> str:
         """Write a span for people: `5h 20min`, `12 steps`."""
         if self.is_time:
-            return format_duration(timedelta(microseconds=round(span)))
+            # Nobody reads the seconds of days; the limit beside it says what was asked for.
+            grain = 60_000_000 if span > _DAY else 1_000_000 if span > _DAY // 24 else 1
+            return format_duration(timedelta(microseconds=math.ceil(span / grain) * grain))
         return f"{span:g} step" + ("" if span == 1 else "s")
 
     def now(self) -> int | None:

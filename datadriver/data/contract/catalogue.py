@@ -31,7 +31,7 @@ _ITEM = {
     "expectation_context",
 }
 _RARE = {"batch_id", "catch_exceptions", "condition_parser", "result_format", "windows"}
-_SPANS = ("max_duration", "max_gap", "max_age", "min_interval", "max_interval")
+SPANS = ("max_duration", "max_gap", "max_age", "min_interval", "max_interval")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _kwargs_problems(kind: str, kwargs: Mapping[str, Any]) -> Iterator[str]:
     for key, allowed in entry.choices.items():
         if isinstance(kwargs.get(key), str) and kwargs[key] not in allowed:
             yield f"{key} is {kwargs[key]!r}{nearest(kwargs[key], map(str, allowed))}"
-    for key in _SPANS if entry.ours else ():
+    for key in SPANS if entry.ours else ():
         yield from _span_problems(key, kwargs.get(key))
     yield from _order_problems(kwargs)
 

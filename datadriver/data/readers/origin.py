@@ -12,10 +12,10 @@ import pandas as pd
 from datadriver.config.fleet import Asset
 from datadriver.config.sections import Long, LongLayout, Source, UseCase
 from datadriver.config.slugs import slug
+from datadriver.config.source_rules import READING_OPTIONS
 from datadriver.data.window import Instant
 from datadriver.errors import ConfigError, nearest
 
-_OURS = frozenset({"date_format", "epoch", "offsets", "storage_options"})
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -32,7 +32,7 @@ class Origin:
     @property
     def options(self) -> dict[str, Any]:
         """The options that are for the library underneath, such as pandas.read_csv."""
-        return {name: value for name, value in self.source.options.items() if name not in _OURS}
+        return {name: value for name, value in self.source.options.items() if name not in READING_OPTIONS}
 
     @property
     def long(self) -> LongLayout | None:
