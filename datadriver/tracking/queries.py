@@ -147,8 +147,8 @@ def batches(ledger: Ledger, *, limit: int = 20) -> tuple[Batch, ...]:
 
 
 def dead_batches(ledger: Ledger) -> Collection[str]:
-    """Ids of batches whose process was killed; `Ledger.start_batch` finds them."""
-    rows = _rows(ledger, sa.select(schema.batches.c.id).where(schema.batches.c.state == "killed"))
+    """Ids of batches that were killed (`Ledger.start_batch` finds them) or broke off: both may leave things behind."""
+    rows = _rows(ledger, sa.select(schema.batches.c.id).where(schema.batches.c.state.in_(("killed", "failed"))))
     return frozenset(row["id"] for row in rows)
 
 

@@ -15,15 +15,19 @@ _PAGE = 1000
 
 
 def finished_version(client: MlflowClient, name: str, result_key: str, sha256: str) -> ModelVersion | None:
-    """The version that was made of these inputs, if its run came to its end and its bytes are the same."""
+    """The version that was made of these inputs, if its run came to its end and its bytes are the same.
+
+    One whose run is of a killed batch is deleted; one whose run still goes on belongs to another process.
+    """
     wanted = f"name = '{name}' AND tags.`datadriver.result_key` = '{result_key}'"
     for version in client.search_model_versions(wanted):
-        same = version.tags.get("datadriver.sha256") == sha256
-        if same and version.run_id and client.get_run(version.run_id).info.status == "FINISHED":
-            return version
-        if not same:
+        if version.tags.get("datadriver.sha256") != sha256:
             continue
-        client.delete_model_version(name, str(version.version))
+        status = client.get_run(version.run_id).info.status if version.run_id else None
+        if status == "FINISHED":
+            return version
+        if status != "RUNNING":
+            client.delete_model_version(name, str(version.version))
     return None
 
 

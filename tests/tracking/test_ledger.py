@@ -159,6 +159,13 @@ def test_a_batch_of_a_killed_process_is_found_when_the_next_one_starts(ledger: L
     assert {one.id: one.state for one in queries.batches(ledger)}[alive.id] == "running"
 
 
+def test_a_batch_that_broke_off_may_have_left_things_behind_like_a_killed_one(ledger: Ledger) -> None:
+    broken, done = ledger.start_batch("train"), ledger.start_batch("train")
+    ledger.finish_batch(broken.id, "failed")
+    ledger.finish_batch(done.id)
+    assert queries.dead_batches(ledger) == {broken.id}
+
+
 def test_a_process_id_that_is_used_again_does_not_keep_a_batch_alive(ledger: Ledger) -> None:
     old = ledger.start_batch("train")
     with ledger.writing() as connection:
