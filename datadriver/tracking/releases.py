@@ -114,6 +114,8 @@ def promote(  # noqa: PLR0913 - the options of one command
         if force or version is not None
         else f"{len(items)} challenger{'s' * (len(items) != 1)} passed the gate"
     )
+    if reason and default == "forced":
+        reason = f"forced: {reason}"
     release = ledger.record_release(items, action="promote", by=by, reason=reason or default, batch=batch)
     _mirror(tracker, release)
     return release, candidates
@@ -192,7 +194,7 @@ def _objection(instance: Instance, standing: Standing | None, challenger: Versio
     if standing is not None and standing.at > challenger.created_at:
         return (
             f"version {challenger.version} was judged before release {standing.release} changed the champion; "
-            "train again, or promote it by number"
+            "train on new data, or promote it with --version or --force"
         )
     if challenger.decision.get("better") is not True:
         return reason or "the gate did not decide for it"

@@ -78,7 +78,7 @@ def test_what_passes_the_gate_becomes_champion(fleet: Fleet) -> None:
     assert fleet.promote() == ["P-1/load:1"]
     assert fleet.champions == {"P-1/load": 1}
     [release] = releases.history(fleet.ledger)
-    assert (release.by, release.reason) == ("ada", "1 challengers passed the gate")
+    assert (release.by, release.reason) == ("ada", "1 challenger passed the gate")
 
 
 def test_nothing_to_promote_leaves_no_release(fleet: Fleet) -> None:
@@ -103,6 +103,13 @@ def test_force_and_a_version_by_number_pass_by_the_gate(fleet: Fleet) -> None:
     fleet.promote(A)
     assert fleet.champions == {"P-1/load": 3}
     assert fleet.promote(A, version=1) == ["P-1/load:1"]
+
+
+def test_a_forced_release_says_so_whatever_else_is_said(fleet: Fleet) -> None:
+    fleet.train(A, better=False)
+    fleet.promote(A, force=True, reason="the old one fails at night")
+    [release] = releases.history(fleet.ledger)
+    assert release.reason == "forced: the old one fails at night"
 
 
 def test_a_version_that_does_not_exist_is_an_error_for_every_instance_without_it(fleet: Fleet) -> None:
