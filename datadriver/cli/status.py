@@ -45,14 +45,14 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
 
 
 def _row(line: InstanceStatus) -> tuple[object, ...]:
-    primary = next(iter(line.metrics), "")
+    primary = line.primary or next(iter(line.metrics), "")
     value = line.metrics.get(primary)
     return (
         line.unit,
         line.model,
         line.state,
         line.champion_version,
-        primary and f"{primary} {cell(value)}",
+        f"{primary} {cell(value)}" if line.metrics else "",
         line.baseline_metrics.get(primary),
         (line.last_train or "")[:16].replace("T", " "),
         (line.scored_until or "")[:16].replace("T", " "),

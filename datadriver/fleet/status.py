@@ -35,6 +35,7 @@ class InstanceStatus:
         reason: why it is in this state.
         metrics: of the champion on its holdout, else of the challenger.
         baseline_metrics: of the baseline on the same holdout.
+        primary: the metric that decides, where the configuration names one.
         challenger_version: the newest version, if it is not the champion.
         last_train: time of the last training.
         last_score: time of the last scoring.
@@ -48,6 +49,7 @@ class InstanceStatus:
     reason: str
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     baseline_metrics: Mapping[str, float | None] = field(default_factory=dict)
+    primary: str | None = None
     challenger_version: int | None = None
     last_train: str | None = None
     last_score: str | None = None
@@ -60,7 +62,7 @@ def status(ledger: Ledger, instances: Sequence[Instance]) -> tuple[InstanceStatu
         queries.champions(ledger), queries.latest_versions(ledger), queries.last_outcomes(ledger), _scores(ledger)
     )
     keys = {Key(one.unit.key, one.model): one for one in instances}
-    known = tuple(facts.line(key, retired=False) for key in keys)
+    known = tuple(facts.line(key, primary=_primary(instance)) for key, instance in keys.items())
     gone = tuple(facts.line(key, retired=True) for key in sorted(facts.champions) if key not in keys)
     return known + gone
 
@@ -80,7 +82,7 @@ class _Facts:
     outcomes: Mapping[Key, Outcome]
     scores: Mapping[Key, Sequence[ScoreRecord]]
 
-    def line(self, key: Key, *, retired: bool) -> InstanceStatus:
+    def line(self, key: Key, *, primary: str | None = None, retired: bool = False) -> InstanceStatus:
         champion, newest = self.champions.get(key), self.latest.get(key)
         outcome, scored = self.outcomes.get(key), self.scores.get(key, ())
         state, reason = _state(champion, newest, outcome, retired=retired)
@@ -93,11 +95,17 @@ class _Facts:
             reason=reason,
             metrics=dict(shown.metrics.get(shown.role, {})) if shown else {},
             baseline_metrics=dict(shown.metrics.get("baseline", {})) if shown else {},
+            primary=primary,
             challenger_version=newest.version if newest and newest != champion else None,
             last_train=outcome.at if outcome else None,
             last_score=max((one.at for one in scored), default=None),
             scored_until=min((one.last for one in scored if one.last), default=None),
         )
+
+
+def _primary(instance: Instance) -> str | None:
+    evaluate = instance.spec.evaluate
+    return evaluate.primary or next(iter(evaluate.metrics), None)
 
 
 def _state(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -207,3 +209,23 @@ def test_a_fleet_counted_in_steps_runs_whole_and_its_first_scores_are_of_all_ste
     more = pd.concat([data.assign(ts=data.groupby("pump").cumcount() + by) for by in (0, 200)])
     tiny.write(more)
     assert project.score(workers=2).rows == 200 * len(tiny.assets)
+
+
+def test_another_folder_and_more_workers_give_the_same_model_bytes(served, tmp_path):
+    elsewhere = tmp_path / "deep" / "elsewhere"
+    shutil.copytree(served.root, elsewhere, ignore=shutil.ignore_patterns(".datadriver"))
+    here, there = Project.open(served.root), Project.open(elsewhere)
+    assert there.train(workers=2).failure is None
+    digests = [
+        {key: (one.result_key, one.sha256) for key, one in queries.latest_versions(project.ledger).items()}
+        for project in (here, there)
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == len(served.assets)
+
+
+def test_status_shows_the_metric_that_decides(served):
+    served.edit("primary: mae", "primary: r2")
+    line, *_ = Project.open(served.root).status()
+    assert line.primary == "r2"
+    assert f"r2 {line.metrics['r2']:.4g}" in served.run("status").stdout
