@@ -94,7 +94,7 @@ def _against_champion(metric: Metric, duel: Duel, version: Judged, words: str, m
     if not _beats(metric, duel.challenger, duel.champion, margin):
         short = f" by the margin of {margin:.1%}" if _beats(metric, duel.challenger, duel.champion) else ""
         return Decision(False, f"{words}; {ours} does not beat champion {theirs} {champion}{short}{on}")
-    if version.scorer.role == "model" and " beats baseline " in words and not on:
+    if not on and words.startswith(f"{metric.name} {ours} beats baseline "):  # told with as many digits
         return Decision(True, f"{words} and champion {theirs} {champion}")
     return Decision(True, f"{words}; {ours} beats champion {theirs} {champion}{on}")
 

@@ -87,7 +87,7 @@ def classification(view: View) -> bytes:
         trade_off.plot(recall, precision, color=_INK, linewidth=1.4)
         trade_off.set(xlim=(0, 1), ylim=(0, 1.02))
         share = float(positive.mean()) if len(positive) else 0.0
-        _lines(trade_off, (share,), name=f"share of red rows {share:.2g}")
+        _lines(trade_off, (share,), name=f"by chance {share:.2g}")
         _label(trade_off, "precision against recall", "recall", "precision")
         predicted, observed = _calibration(positive, view.y_score)
         calibration.plot([0, 1], [0, 1], color=_GRID, linewidth=1)

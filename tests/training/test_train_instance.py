@@ -14,10 +14,15 @@ import pandas as pd
 import pytest
 
 from datadriver.config.fleet import Asset
+from datadriver.config.sections import Promote
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window
 from datadriver.errors import ConfigError, DataError, UseCaseError
+from datadriver.training.decide import Candidates, decide
+from datadriver.training.estimators import Scorer
+from datadriver.training.evaluate import Duel, Judged
 from datadriver.training.fit import train_instance
+from datadriver.training.metrics import Evidence, find_metric
 from datadriver.training.results import Incumbent, Seen, TrainResult
 
 Make = Callable[..., Any]
@@ -121,6 +126,17 @@ def test_known_anomalies_are_kept_out_of_the_fit_and_judge(train: Make, sections
     assert result.rows["positive_fit"] == 0
     assert result.rows["positive_holdout"] == 40
     assert result.rows["fit"] + result.rows["holdout"] == 600
+
+
+def test_a_decision_has_as_many_digits_as_tell_the_figures_apart(root: Path) -> None:
+    evidence = Evidence(np.zeros(3), np.zeros(3), pd.DataFrame())
+    model, baseline = (
+        Judged(Scorer(role, None, "predict"), evidence, None, {"mae": mae}, {})
+        for role, mae in (("model", 1.0560), ("baseline", 5.38))
+    )
+    duel = Duel("1", {"mae": 1.0561}, {"mae": 1.0560}, 3)
+    decision = decide(find_metric("mae", root), Candidates(model, baseline, model), duel, Promote())
+    assert decision.reason == "mae 1.06 beats baseline 5.38; 1.0560 beats champion 1.0561 (v1)"
 
 
 def test_a_model_that_loses_leaves_its_baseline_serving(train: Make, sections: Any) -> None:
