@@ -63,6 +63,7 @@ def fit(scorer: Scorer, features: pd.DataFrame, learnt: np.ndarray | None, insta
     """
     with _boundary(f"{_place(instance, scorer.role)}: fit of {type(scorer.estimator).__name__}", features, root):
         scorer.estimator.fit(features.reset_index(drop=True), learnt)
+    _forget_durations(scorer.estimator)
     return scorer
 
 
@@ -120,6 +121,17 @@ def _seeded(estimator: Any, seed: int) -> Any:
         if unset:
             estimator.set_params(**dict.fromkeys(unset, seed))
     return estimator
+
+
+def _forget_durations(estimator: Any) -> None:
+    """Set to zero how long a search of parameters took: the same inputs give the same model."""
+    inside = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    for part in (estimator, *inside):
+        if hasattr(part, "refit_time_"):
+            part.refit_time_ = 0.0
+        if isinstance(results := getattr(part, "cv_results_", None), dict):
+            times = [name for name in results if name.endswith(("_fit_time", "_score_time"))]
+            results.update({name: np.zeros_like(results[name]) for name in times})
 
 
 @contextmanager
