@@ -156,9 +156,15 @@ def pumps_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         )
     )
     monkeypatch.syspath_prepend(package.parent)
+    for name in _pumps_modules():
+        monkeypatch.delitem(sys.modules, name)  # of another test's package that has the same name
     yield tmp_path
-    for name in [name for name in sys.modules if name.split(".")[0] == "pumps"]:
+    for name in _pumps_modules():
         del sys.modules[name]
+
+
+def _pumps_modules() -> list[str]:
+    return [name for name in sys.modules if name.split(".")[0] == "pumps"]
 
 
 @pytest.fixture(scope="session")
