@@ -172,5 +172,7 @@ def test_ruff_finds_nothing_in_any_variant(rendered, tmp_path: Path) -> None:
             for problem in PROBLEMS
         ]
     for arguments in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        done = subprocess.run([sys.executable, "-m", "ruff", *arguments, *folders], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, *folders], check=False, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
