@@ -263,10 +263,7 @@ def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) ->
     found = client.get_experiment_by_name(usecase.name)
     if found is None:
         try:
-            tags = {
-                "mlflow.note.content": usecase.description or f"Models of the use case {usecase.name}",
-                "mlflow.experimentKind": "custom_model_development",  # else the UI opens it as one of language models
-            }
+            tags = {"mlflow.note.content": usecase.description or f"Models of the use case {usecase.name}"}
             return str(client.create_experiment(usecase.name, artifact_location=location, tags=tags))
         except MlflowException as error:  # another process was faster
             found = client.get_experiment_by_name(usecase.name)
