@@ -22,9 +22,9 @@ Every key of the one declarative file of a use case. This page is generated from
 `usecase.schema.json` beside it is the same for editors.
 
 Precedence: defaults, the file, the environment that `--env` chooses, overrides in order, the command line. An unknown
-key is an error that names the nearest known one. `${VAR}` and `${VAR:-default}` are filled in from the environment
-(`$${` is a plain `${`). Words such as `NO`, `on` and `yes` are text, as in YAML 1.2; only `true` and `false` are
-truth values.
+key is an error that names the nearest known one. `${VAR}` and `${VAR:-default}` are filled in from the environment,
+`${VAR:?what to do}` is `${VAR}` with advice for when it is not set, and `$${` is a plain `${`. Words such
+as `NO`, `on` and `yes` are text, as in YAML 1.2; only `true` and `false` are truth values.
 
 | written | means |
 |---|---|

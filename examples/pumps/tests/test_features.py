@@ -31,7 +31,8 @@ def test_no_feature_looks_ahead() -> None:
 
 
 def test_affinity_laws_take_the_speed_out_of_the_lift() -> None:
-    frame = sensors(3)[lambda data: in_operation(data)]
+    frame = sensors(3)
+    frame = frame[in_operation(frame)]
     lift = frame["discharge_pressure"] - frame["intake_pressure"]
     by_law = behaviour(frame)["lift"]
     assert by_law.std() / by_law.mean() < lift.std() / lift.mean()

@@ -64,15 +64,15 @@ def simulate_pump(index: int, settings: Settings) -> Pump:
     export = dirt.Export(stamps, values)
     kinds = dirt.draw_kinds(steps[4]) if settings.kinds is None else settings.kinds
     planted = dirt.plant(steps[4], export, kinds)
-    written = {"start": settings.start, "days": settings.days}
+    start, length = settings.start, settings.days
     motor = dict(zip(days.astype(int).tolist(), grown["motor"].tolist(), strict=True))
     return Pump(
         plate,
         export,
         ends,
         planted,
-        tables.failure_rows(steps[5], plate.asset_id, ends, **written),
-        tables.visit_rows(steps[5], plate.asset_id, ends, motor, **written),
+        tables.failure_rows(steps[5], plate.asset_id, ends, start=start, days=length),
+        tables.visit_rows(steps[5], plate.asset_id, ends, motor, start=start, days=length),
     )
 
 
