@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from datadriver.config.locations import rooted_uri
 from datadriver.errors import ConfigError, MissingExtraError, UnavailableError
 from datadriver.tracking.schema import REVISION
 
@@ -34,18 +35,6 @@ def without_credentials(uri: str) -> str:
     return re.sub(r"^([a-z0-9+.-]+://[^/:@]*):[^/@]*@", r"\1@", uri)
 
 
-def rooted(uri: str, root: Path) -> str:
-    """An SQLite URI with its relative path made absolute below `root`; other URIs as they are.
-
-    >>> rooted("sqlite:///.datadriver/ledger.db", Path("/srv/pumps"))
-    'sqlite:////srv/pumps/.datadriver/ledger.db'
-    """
-    match = re.fullmatch(r"(sqlite(?:\+\w+)?:///)([^?]+)(\?.*)?", uri)
-    if match is None or match[2].startswith(":memory:"):
-        return uri
-    return f"{match[1]}{root.absolute() / match[2]}{match[3] or ''}"
-
-
 def open_engine(uri: str, root: Path, *, schema: str) -> sa.Engine:
     """Engine of a ledger, with its tables up to date; in PostgreSQL they live in the schema of that name.
 
@@ -53,7 +42,7 @@ def open_engine(uri: str, root: Path, *, schema: str) -> sa.Engine:
         ConfigError: the URI is not one, or the tables are those of a newer datadriver.
         UnavailableError: the database cannot be reached or written.
     """
-    full = rooted(uri, root)
+    full = rooted_uri(uri, root)
     try:
         url = sa.make_url(full)
     except sa.exc.ArgumentError:

@@ -15,10 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.tracking import schema
-from datadriver.tracking.database import open_engine, reaching, rooted, without_credentials
+from datadriver.tracking.database import open_engine, reaching, without_credentials
 from datadriver.tracking.liveness import is_alive, now
 from datadriver.tracking.records import (
     Batch,
@@ -55,7 +56,7 @@ class Ledger:
             UnavailableError: the database cannot be reached or written.
         """
         engine = open_engine(usecase.ledger.uri, root, schema=usecase.name)
-        ledger = cls(engine, without_credentials(rooted(usecase.ledger.uri, root)))
+        ledger = cls(engine, without_credentials(rooted_uri(usecase.ledger.uri, root)))
         try:
             ledger._claim(usecase.name)
         except BaseException:

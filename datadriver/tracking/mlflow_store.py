@@ -19,9 +19,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import Tracking
 from datadriver.errors import ConfigError, DatadriverError, UnavailableError
-from datadriver.tracking.database import BUSY_SECONDS, rooted, without_credentials
+from datadriver.tracking.database import BUSY_SECONDS, without_credentials
 
 # Read by MLflow at import or at each request. A user's own settings win.
 for _name, _value in {
@@ -48,7 +49,7 @@ _REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 
 def store_uri(tracking: Tracking, root: Path) -> str:
     """`tracking.uri` as MLflow wants it: SQLite paths absolute, PostgreSQL through psycopg 3."""
-    uri = rooted(tracking.uri, root)
+    uri = rooted_uri(tracking.uri, root)
     return uri.replace("postgresql://", "postgresql+psycopg://", 1) if uri.startswith("postgresql://") else uri
 
 

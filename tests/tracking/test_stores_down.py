@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from datadriver.config.fleet import Instance
+from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.tracking import mlflow_store
-from datadriver.tracking.database import rooted, without_credentials
+from datadriver.tracking.database import without_credentials
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.model_files import write_model
 from datadriver.tracking.records import Batch
@@ -139,9 +140,9 @@ def test_credentials_are_never_printed(uri: str, printed: str) -> None:
 
 
 def test_relative_databases_lie_in_the_use_case(tmp_path: Path) -> None:
-    assert rooted("sqlite:///x/y.db?timeout=1", tmp_path) == f"sqlite:///{tmp_path}/x/y.db?timeout=1"
-    assert rooted("sqlite:////x/y.db", tmp_path) == "sqlite:////x/y.db"
-    assert rooted("postgresql://h/x", tmp_path) == "postgresql://h/x"
+    assert rooted_uri("sqlite:///x/y.db?timeout=1", tmp_path) == f"sqlite:///{tmp_path}/x/y.db?timeout=1"
+    assert rooted_uri("sqlite:////x/y.db", tmp_path) == "sqlite:////x/y.db"
+    assert rooted_uri("postgresql://h/x", tmp_path) == "postgresql://h/x"
 
 
 def test_a_new_sqlite_store_is_there_whole_or_not_at_all(make_usecase: UseCaseOf, tmp_path: Path) -> None:
