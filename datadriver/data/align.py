@@ -62,9 +62,15 @@ def without_nulls(track: Track) -> Track:
     return Track(track.tag, track.at[present], track.born[present], track.values[present])
 
 
-def last_known(track: Track) -> Track:
-    """Return the rows that were, when they became known, the latest by their own instant: what an as-of join takes."""
-    newest = track.born >= np.maximum.accumulate(track.born) if len(track.born) else np.empty(0, dtype=bool)
+def last_known(track: Track, gap: int) -> Track:
+    """Return the rows that were, when they became known, the latest by their own instant, and no older than `gap`.
+
+    That is what an as-of join takes: a late entry of older work does not hide newer work.
+    """
+    if not len(track.at):
+        return track
+    newest = track.born >= np.maximum.accumulate(track.born)
+    newest &= track.at - track.born <= gap
     return Track(track.tag, track.at[newest], track.born[newest], track.values[newest])
 
 

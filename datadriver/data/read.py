@@ -128,7 +128,7 @@ def _columns(origin: Origin, readings: Readings, clock: _Clock) -> dict[str, Val
     """Return a source's columns at the labels."""
     tracks = readings.tracks
     if origin.source.join == "asof":
-        tracks = {name: last_known(track) for name, track in tracks.items()}
+        tracks = {name: last_known(track, hold_at(origin, track, clock.size)) for name, track in tracks.items()}
     elif clock.size is not None:
         tracks = bin_tracks(tracks, clock.size)
     else:

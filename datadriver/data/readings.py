@@ -75,7 +75,9 @@ def load_readings(origin: Origin, asset: Asset, window: Window) -> Readings:
     """
     reader = open_reader(origin)
     rows = load_rows(origin, reader, asset, window, tags_only=True)
-    inside = in_window(rows.at, window)
+    # What is planned counts from when it became known, and is held from its own, later instant on.
+    inside = in_window(rows.at, Window(None, window.end))
+    inside &= in_window(np.maximum(rows.at, rows.born), Window(window.start))
     known = rows.at if origin.source.known_at else None
     order = put_in_order(rows.born, dial(origin, asset), inside, groups=rows.groups, known=known)
     ordered = rows.take(order.positions)

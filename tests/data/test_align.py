@@ -146,6 +146,14 @@ def test_planned_work_counts_before_its_time_only_if_the_future_is_kept(read: Re
     assert cost(times={"future": "keep"}) == {0: None, 10: None, 20: 9, 30: 9, 40: 9, 50: 9}
 
 
+def test_what_was_planned_before_a_window_stands_in_it_and_what_comes_too_late_never_does(read: Read) -> None:
+    settings = {"join": "asof", "known_at": "known", "max_gap": "10min"}
+    planned = ("time,known,cost / 45,12,9 / 38,38,4", {**settings, "times": {"future": "keep"}})
+    assert shown(read({"s": MAIN, "jobs": planned}, (40, 51), resolution="10min"), "jobs.cost") == {40: 9, 50: 9}
+    late = ("time,known,cost / 2,40,7", settings)
+    assert shown(read({"s": MAIN, "jobs": late}, (40, 51), resolution="10min"), "jobs.cost") == {40: None, 50: None}
+
+
 def test_readings_that_came_late_count_from_when_they_were_known(read: Read) -> None:
     lab = ("time,known,water / 0,35,0.2 / 20,40,0.3", {"known_at": "known", "max_gap": "1h"})
     assert shown(read({"s": MAIN, "lab": lab}, resolution="10min"), "water") == {
