@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,5 +21,16 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
         if not (folder / name).exists():
             render(name, problem=problem, ci=ci, sample_data=sample_data, folder=folder)
         return folder / name
+
+    return find
+
+
+@pytest.fixture
+def copied(rendered: Render, tmp_path: Path) -> Render:
+    """Copy a variant for a test that runs something in it, which leaves files behind."""
+
+    def find(problem: str, ci: str = "none", *, sample_data: bool = True) -> Path:
+        original = rendered(problem, ci, sample_data=sample_data)
+        return shutil.copytree(original, tmp_path / "copies" / original.name)
 
     return find

@@ -17,8 +17,8 @@ print(json.dumps([[dag.dag_id, dag.catchup, [[task.bash_command, task.cwd] for t
 """
 
 
-def test_airflow_reads_the_dag_of_a_new_use_case(rendered, tmp_path: Path) -> None:
-    folder = rendered("regression")
+def test_airflow_reads_the_dag_of_a_new_use_case(copied, tmp_path: Path) -> None:
+    folder = copied("regression")
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     done = subprocess.run(
         [sys.executable, "-c", READ, str(folder / "dags" / f"{folder.name}.py")],

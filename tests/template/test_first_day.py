@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -37,8 +36,8 @@ def succeed(folder: Path, *command: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_one_command_ends_with_champions_and_scores(rendered, problem: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(rendered(problem), tmp_path / "case")
+def test_one_command_ends_with_champions_and_scores(copied, problem: str) -> None:
+    folder = copied(problem)
     succeed(folder, "datadriver", "check")
     succeed(folder, "datadriver", "run")
     instances = json.loads(succeed(folder, "datadriver", "status", "--json"))["instances"]
@@ -48,8 +47,8 @@ def test_one_command_ends_with_champions_and_scores(rendered, problem: str, tmp_
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_its_own_tests_pass(rendered, problem: str, tmp_path: Path) -> None:
-    folder = shutil.copytree(rendered(problem), tmp_path / "case")
+def test_its_own_tests_pass(copied, problem: str) -> None:
+    folder = copied(problem)
     said = succeed(folder, "pytest", "-q", "-W", "error::FutureWarning", "-W", "error::UserWarning")
     assert "skipped" not in said
 
@@ -59,25 +58,25 @@ def test_without_data_it_is_sound(rendered, problem: str) -> None:
     assert check(rendered(problem, sample_data=False)) == ()
 
 
-def test_without_data_it_says_what_is_missing(rendered, tmp_path: Path) -> None:
-    folder = shutil.copytree(rendered("regression", sample_data=False), tmp_path / "case")
+def test_without_data_it_says_what_is_missing(copied) -> None:
+    folder = copied("regression", sample_data=False)
     done = run(folder, "datadriver", "run")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "P-101.csv does not exist" in done.stdout + done.stderr
     assert "there is no data yet" in succeed(folder, "pytest", "-q", "-rs")
 
 
-def test_its_types_are_right(rendered, tmp_path: Path) -> None:
+def test_its_types_are_right(copied, tmp_path: Path) -> None:
     for problem in PROBLEMS:
-        succeed(rendered(problem), "mypy", "--cache-dir", str(tmp_path))
+        succeed(copied(problem), "mypy", "--cache-dir", str(tmp_path))
 
 
-def test_it_installs_and_brings_its_package(rendered, tmp_path: Path) -> None:
-    folder = shutil.copytree(rendered("anomaly"), tmp_path / "case")
+def test_it_installs_and_brings_its_package(copied, tmp_path: Path) -> None:
+    folder = copied("anomaly")
     succeed(folder, "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info" not in name}
-    package = rendered("anomaly").name
+    package = folder.name
     assert names == {f"{package}/{module}.py" for module in ("__init__", "features", "models", "sample")}
 
 

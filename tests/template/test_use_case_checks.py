@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import unittest
 from pathlib import Path
 
@@ -53,8 +52,8 @@ MISTAKES = {
 
 
 @pytest.fixture
-def case(rendered, tmp_path: Path) -> Path:
-    return shutil.copytree(rendered("regression"), tmp_path / f"case_{tmp_path.name[-8:]}")
+def case(copied) -> Path:
+    return copied("regression")
 
 
 def edit(case: Path, file: str, old: str, new: str) -> None:
@@ -95,8 +94,8 @@ def test_the_named_assets_are_checked(case: Path) -> None:
     assert units == {"", "P-104/temperature", "P-106/temperature"}
 
 
-def test_without_data_the_checks_are_skipped(rendered) -> None:
-    found = checks(rendered("anomaly", sample_data=False))
+def test_without_data_the_checks_are_skipped(copied) -> None:
+    found = checks(copied("anomaly", sample_data=False))
     found[0]()
     with pytest.raises(unittest.SkipTest, match="no data yet"):
         found[-1]()
