@@ -246,6 +246,8 @@ def _merge_same(values: Values, at: Numbers, born: Numbers, same: Numbers | None
     if same is None or not len(same):
         return values, at, born
     firsts = np.flatnonzero(np.append(True, same[1:] != same[:-1]))
+    if values.dtype != object:  # a sum depends on the order of its terms, and files promise none among equal stamps
+        values = values[np.lexsort((values, same))]
     groups = pd.Series(values).groupby(same, sort=False)
     merged = groups.last() if values.dtype == object else groups.mean()
     return merged.to_numpy(), at[firsts], born[firsts]
