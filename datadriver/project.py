@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from datadriver.config.fleet import Asset, Instance
 from datadriver.config.load import find_root, load_usecase
 from datadriver.config.resolve import expand, resolve
-from datadriver.config.sections import Stage, UseCase
+from datadriver.config.section import Stage
+from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, DatadriverError, nearest
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.progress import Progress, Silent

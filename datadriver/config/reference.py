@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from datadriver.config.metric_names import METRIC_NAMES
-from datadriver.config.sections import Section, UseCase
+from datadriver.config.monitor_section import Fraction, VotesField
+from datadriver.config.section import Section
+from datadriver.config.sections import UseCase
 from datadriver.config.shape import is_section
 from datadriver.config.values import AmountField, Duration, Reference, Span, format_amount
 
@@ -31,6 +33,8 @@ as `NO`, `on` and `yes` are text, as in YAML 1.2; only `true` and `false` are tr
 | duration | `10min`, `1h`, `30d`, `1d 12h`: us, ms, s, min, h, d, w |
 | span | a duration where `data.index` is `time`, a whole number of steps where it is `step` |
 | amount | a duration (`60d`), a share (`20%`) or a number of rows (`400 rows`) |
+| share | a part of a whole: `10%` or `0.1` |
+| votes | so many of the last windows: `3 of 5` |
 | function | `package.module:function`, of the use case's own package or of an installed one |
 | expression | `country == "NO" and depth_m > 1000`: attributes and literals with `==` `!=` `<` `<=` `>` `>=` `in` \
 `not in`, `is None`, `and`, `or`, `not`; a missing attribute matches no comparison |
@@ -41,6 +45,8 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Span, "span"),
     (AmountField, "amount"),
     (Reference, "function"),
+    (Fraction, "share"),
+    (VotesField, "votes"),
 )
 _PLAIN = {
     str: "text",

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from datadriver.config.expressions import parse
 from datadriver.config.messages import Problem
 from datadriver.config.model_rules import model_problems
+from datadriver.config.monitor_rules import monitor_problems, monitor_spans
 from datadriver.config.overrides import apply
 from datadriver.config.sections import UseCase
 from datadriver.config.source_rules import source_problems
@@ -54,11 +55,7 @@ def _rules(usecase: UseCase) -> Iterator[Problem]:
         yield from model_problems(usecase, name, model)
     yield from _span_problems(usecase)
     yield from _schedule_problems(usecase)
-    for place, step in enumerate(usecase.monitor.then):
-        if step not in ("retrain", "notify"):
-            yield Problem(
-                ("monitor", "then", place), f"there is no step {step!r}{nearest(step, ('retrain', 'notify'))}"
-            )
+    yield from monitor_problems(usecase)
     if not 0 <= usecase.seed < 2**32:
         yield Problem(("seed",), f"must be from 0 to {2**32 - 1}, not {usecase.seed}")
 
@@ -109,7 +106,7 @@ def _spans(usecase: UseCase) -> Iterator[tuple[tuple[str, ...], timedelta | int,
     """Yield path, value and least size of every span that is set; grid variables have none yet."""
     found: list[tuple[tuple[str, ...], Any, int]] = [
         (("data", "resolution"), usecase.data.resolution, 1),
-        (("monitor", "window"), usecase.monitor.window, 1),
+        *monitor_spans(usecase),
         (("scores", "window"), usecase.scores.window, 1),
     ]
     for name, source in usecase.data.sources.items():

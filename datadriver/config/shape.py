@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from datadriver.config.sections import Section, UseCase
+from datadriver.config.section import Section
+from datadriver.config.sections import UseCase
 
 
 def members(annotation: Any) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -117,6 +117,53 @@ def parse_amount(value: object) -> Amount:
         raise ValueError(
             f"{value!r} is neither a duration (60d), nor a share (20%), nor a number of rows (400 rows)"
         ) from None
+
+
+def parse_fraction(value: object) -> float:
+    """Read a part of a whole, written `10%` or `0.1`.
+
+    >>> parse_fraction("10%"), parse_fraction(0.9)
+    (0.1, 0.9)
+
+    Raises:
+        ValueError: if it is not between 0 and 1.
+    """
+    text = str(value).strip()
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text)
+    fraction = float(match[1]) / (100 if match[2] else 1) if match and not isinstance(value, bool) else -1.0
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"{value!r} is not a part of a whole; write a share such as 10%, or 0.1")
+    return fraction
+
+
+class Votes(NamedTuple):
+    """`needed` of the last `of` windows."""
+
+    needed: int
+    of: int
+
+
+def parse_votes(value: object) -> Votes:
+    """Read how many of the last windows, written `3 of 5`.
+
+    >>> parse_votes("3 of 5")
+    Votes(needed=3, of=5)
+
+    Raises:
+        ValueError: if it is written otherwise, or needs none or more than there are.
+    """
+    if isinstance(value, Votes):
+        return value
+    match = re.fullmatch(r"\s*(\d+)\s+of\s+(\d+)\s*", str(value))
+    votes = Votes(int(match[1]), int(match[2])) if match else Votes(0, 0)
+    if not 1 <= votes.needed <= votes.of <= 100:
+        raise ValueError(f"{value!r} does not say how many of the last windows; write for example 3 of 5")
+    return votes
+
+
+def format_votes(votes: Votes) -> str:
+    """Write votes the way they are written in the file."""
+    return f"{votes.needed} of {votes.of}"
 
 
 def format_amount(value: Amount | int) -> str:

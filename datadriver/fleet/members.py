@@ -8,7 +8,8 @@ from pathlib import Path
 
 from datadriver.config.fleet import Asset, Instance
 from datadriver.config.resolve import resolve
-from datadriver.config.sections import Stage, UseCase
+from datadriver.config.section import Stage
+from datadriver.config.sections import UseCase
 from datadriver.data.contract.verdict import Verdict, judge
 from datadriver.data.fingerprint import extent
 from datadriver.data.frame import SensorFrame

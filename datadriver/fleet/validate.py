@@ -8,7 +8,8 @@ from pathlib import Path
 
 from datadriver.config.fleet import Asset
 from datadriver.config.resolve import resolve
-from datadriver.config.sections import Stage, UseCase
+from datadriver.config.section import Stage
+from datadriver.config.sections import UseCase
 from datadriver.data.contract.verdict import Verdict
 from datadriver.data.window import Window
 from datadriver.errors import DatadriverError

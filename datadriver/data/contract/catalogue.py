@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-from datadriver.config.sections import Severity
+from datadriver.config.section import Severity
 from datadriver.config.values import parse_duration
 from datadriver.errors import nearest
 

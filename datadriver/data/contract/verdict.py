@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
-from datadriver.config.sections import Action, Contract, Severity, Stage
+from datadriver.config.section import Action, Severity, Stage
+from datadriver.config.sections import Contract
 from datadriver.data.contract.batch import to_batch
 from datadriver.data.contract.engine import EXAMPLES, Outcome, run
 from datadriver.data.contract.messages import column_of, describe
