@@ -187,6 +187,21 @@ def _insert(connection: sa.Connection, table: sa.Table) -> Any:
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
+def upsert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, keep: bool = False
+) -> None:
+    """Insert rows; where one with the same key is there already, take the new one, or `keep` the old one."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    if keep:
+        connection.execute(statement.on_conflict_do_nothing(), list(rows))
+        return
+    keys = [column.name for column in table.primary_key]
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+
+
 def _user() -> str:
     try:
         return getpass.getuser()

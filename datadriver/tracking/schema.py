@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes these tables."""
 
 metadata = sa.MetaData()
@@ -148,6 +148,99 @@ score_heads = sa.Table(
     sa.PrimaryKeyConstraint("unit", "model", "asset"),
 )
 """Which row of `scores` reaches furthest, per instance and asset: hourly scores are too many to search for it."""
+
+monitored = sa.Table(
+    "monitored",
+    metadata,
+    sa.Column("asset", _Text, nullable=False),
+    sa.Column("window_start", _Text, nullable=False),
+    sa.Column("window_end", _Text, nullable=False),
+    sa.Column("digest", _Text, nullable=False),
+    sa.Column("path", _Text, nullable=False),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("asset", "window_start", "window_end"),
+)
+
+
+def _check() -> tuple[sa.Column[str], ...]:
+    return (
+        sa.Column("asset", _Text, nullable=False),
+        *_instance(),
+        sa.Column("check", _Text, nullable=False),
+    )
+
+
+check_states = sa.Table(
+    "check_states",
+    metadata,
+    *_check(),
+    sa.Column("state", _Text, nullable=False),
+    sa.Column("outcome", _Text, nullable=False),
+    sa.Column("severity", _Text, nullable=False),
+    sa.Column("window_start", _Text, nullable=False),
+    sa.Column("window_end", _Text, nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("limit", sa.Float),
+    sa.Column("measure", _Text, nullable=False),
+    sa.Column("about", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("since", _Text),
+    sa.Column("recent", _Text, nullable=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("owner", _Text),
+    sa.Column("runbook", _Text),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("asset", "unit", "model", "check"),
+    sa.CheckConstraint("state IN ('alarm', 'silenced', 'pending', 'unknown', 'ok')", name="check_states_state"),
+)
+"""The newest state of each check; every window's facts are in the Parquet dataset at `monitor.path`."""
+
+alarms = sa.Table(
+    "alarms",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *_check(),
+    sa.Column("severity", _Text, nullable=False),
+    sa.Column("opened", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("closed", _Text),
+    sa.Column("close_reason", _Text, nullable=False),
+    sa.Column("owner", _Text),
+    sa.Column("runbook", _Text),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("closed_at", _Text),
+    sa.UniqueConstraint("asset", "unit", "model", "check", "opened", name="alarms_once"),
+    sa.Index("alarms_open", "closed"),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("alarm", sa.Integer, sa.ForeignKey("alarms.id"), nullable=False),
+    sa.Column("receiver", _Text, nullable=False),
+    sa.Column("event", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("alarm", "receiver", "event"),
+    sa.CheckConstraint("event IN ('opened', 'closed')", name="notices_event"),
+)
+"""Who was told of which alarm; `receiver` is a digest of the URL, which may hold a secret."""
+
+retrain_requests = sa.Table(
+    "retrain_requests",
+    metadata,
+    *_instance(),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("asset", _Text, nullable=False),
+    sa.Column("check", _Text, nullable=False),
+    sa.Column("opened", _Text, nullable=False),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("unit", "model", "asset", "check", "opened"),
+)
+"""Open until an outcome of the instance is recorded after `at`."""
 
 # A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
 champions = sa.table(

@@ -1,0 +1,1 @@
+"""The report: what the ledger and the stores know, as static pages."""
