@@ -34,10 +34,11 @@ from datadriver.data.window import Window
 
 ROOT = Path(__file__).parents[1]
 PUMPS = ROOT / "examples" / "pumps"
-sys.path.insert(0, str(PUMPS / "src"))
+sys.path[:0] = [str(PUMPS / "src"), str(ROOT / "benchmarks")]
 
 from pumps.simulate import Settings, make_fleet  # noqa: E402 - the use case is not installed
 from pumps.simulator.dirt import SHARES  # noqa: E402
+from results import merge_results  # noqa: E402 - beside this file
 
 FROZEN = "expect_column_values_to_not_be_frozen"
 BETWEEN = "expect_column_values_to_be_between"
@@ -125,13 +126,6 @@ def _line(kind: str, figures: Mapping[str, Any]) -> str:
     )
 
 
-def merge_results(path: Path, dirt: Mapping[str, Any]) -> None:
-    """Put the figures under `contract.dirt`, and leave everything else in the file alone."""
-    results = json.loads(path.read_text()) if path.exists() else {}
-    results.setdefault("contract", {})["dirt"] = dict(dirt)
-    path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
-
-
 def main() -> None:
     """Measure, print a table and merge the figures into the results file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,7 +139,7 @@ def main() -> None:
     for kind, figures in measure(chosen.assets, chosen.days, chosen.seed, chosen.workers):
         dirt[kind] = figures
         print(_line(kind, figures), flush=True)
-    merge_results(chosen.results, dirt)
+    merge_results(chosen.results, {"contract.dirt": dirt})
     print(f"{chosen.assets} pumps x {len(SHARES) + 1} fleets in {time.perf_counter() - began:.0f} s")
 
 
