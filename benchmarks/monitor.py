@@ -1,4 +1,4 @@
-"""Does the monitor find failing pumps, how soon, and how often is it wrong? Beside it, in the same run, a naive monitor.
+"""Does the monitor find failing pumps, how soon, and how often is it wrong? Beside it, in the same run, a naive one.
 
 A fleet of examples/pumps is simulated, so the onset of every fault is known. Models are trained on the first half and
 again every 30 days; in between each day is scored and monitored, as `datadriver run` does every night. The naive
