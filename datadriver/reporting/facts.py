@@ -1,0 +1,303 @@
+"""What the pages of the report show, as frozen dataclasses of plain values: gathered first, rendered later.
+
+Instants are text as the ledger keeps it (ISO 8601 in UTC, or the digits of a step); what plots take are numbers:
+seconds since 1970 in UTC, or the step. `Heading.when` writes both for people, in the zone of the use case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from datadriver.config.fleet import AttributeValue
+from datadriver.fleet.status import InstanceStatus
+from datadriver.tracking.monitor_records import Alarm, CheckState, Health, RetrainRequest
+from datadriver.tracking.records import Version
+
+Numbers = tuple[float | None, ...]
+
+ATTENTION: tuple[Health, ...] = ("alarm", "pending", "unknown", "silenced", "ok")
+"""States of an asset in the order in which an engineer wants to see them: what may turn into an alarm comes before
+what is already being worked on."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What every page says at its top.
+
+    Attributes:
+        usecase: its name; `description` is its sentence.
+        index: kind of the index.
+        timezone: in which times are shown.
+        end: end of the newest window of the fleet.
+        window: length of a window, as people write it: `1d`.
+        made_at: when the report was made, an ISO 8601 time in UTC whatever the index.
+        since: alarms that opened after this are news.
+        since_at: releases and trainings recorded after this are news; a time like `made_at`.
+        old: a sentence if the fleet's data is old, else empty.
+        mlflow: address of MLflow's pages, or the command that starts them (then it does not start with `http`).
+    """
+
+    usecase: str
+    description: str
+    index: Literal["time", "step"]
+    timezone: str
+    end: str
+    window: str
+    made_at: str
+    since: str
+    since_at: str
+    old: str = ""
+    mlflow: str = ""
+
+    def when(self, instant: str | float | None, *, seconds: bool = False) -> str:
+        """Write an instant for people, in the use case's zone; a step as it is, nothing as a dash."""
+        if instant is None or instant == "":
+            return "—"
+        if isinstance(instant, str) and not instant.lstrip("-").isdigit():
+            return self._local(datetime.fromisoformat(instant), seconds=seconds)
+        if self.index == "step":
+            return f"step {float(instant):,.0f}"
+        return self._local(datetime.fromtimestamp(float(instant), UTC), seconds=seconds)
+
+    def _local(self, time: datetime, *, seconds: bool) -> str:
+        return f"{time.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}" + (f"{time:%S}" if seconds else "")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of an instance's champion, or an attempt to find a better one that failed.
+
+    Attributes:
+        at: when, an ISO 8601 time.
+        kind: `promote` and `rollback` come from releases, `request` from monitoring.
+        version: in service afterwards, None for none; `previous` before.
+        by: who did it.
+        reason: why.
+        release: number of the release.
+    """
+
+    at: str
+    kind: Literal["promote", "rollback", "request"]
+    version: int | None = None
+    previous: int | None = None
+    by: str = ""
+    reason: str = ""
+    release: int | None = None
+
+
+@dataclass(frozen=True)
+class InstanceLine:
+    """An instance: how it stands, who serves it, and how that came about.
+
+    Attributes:
+        status: as `datadriver status` shows it; `status.primary` names the metric that decides.
+        problem: `regression`, `classification` or `anomaly`.
+        greater_is_better: of the primary metric; None if unknown.
+        assets: ids of the unit's assets.
+        champion: the version that serves; its `role` says whether that is the baseline.
+        versions: the newest ones, newest first, the champion among them.
+        changes: of the champion and requests to train again, newest first.
+        requests: to train again that no training has answered yet.
+        link: address of the registered model in MLflow, empty without a server.
+    """
+
+    status: InstanceStatus
+    problem: str
+    assets: tuple[str, ...]
+    champion: Version | None = None
+    greater_is_better: bool | None = None
+    versions: tuple[Version, ...] = ()
+    changes: tuple[Change, ...] = ()
+    requests: tuple[RetrainRequest, ...] = ()
+    link: str = ""
+
+    @property
+    def unit(self) -> str:
+        """Key of the unit."""
+        return self.status.unit
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.status.model
+
+
+@dataclass(frozen=True)
+class AssetLine:
+    """An asset as the fleet page lists it.
+
+    Attributes:
+        id: as the plant writes it; `page` is the name of its page's file, without folder.
+        attributes: of the fleet table.
+        state: its gravest, see `gather.state_of`.
+        reason: of that state, in words; never empty.
+        checks: how each check stands, the gravest first.
+        instances: the models that serve it.
+        alarms: of the period that the report covers, and open ones, newest first.
+    """
+
+    id: str
+    page: str
+    attributes: Mapping[str, AttributeValue]
+    state: Health
+    reason: str
+    checks: tuple[CheckState, ...] = ()
+    instances: tuple[InstanceLine, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+
+    @property
+    def worst(self) -> CheckState | None:
+        """The check that the state comes from."""
+        return next((check for check in self.checks if check.state == self.state), None)
+
+    @property
+    def severity(self) -> str:
+        """How grave that is: `critical`, `warning`, `info`, or empty where all is well."""
+        return self.worst.severity if self.worst is not None and self.state != "ok" else ""
+
+
+@dataclass(frozen=True)
+class News:
+    """One thing that changed since yesterday; `asset` and `model` are empty where it is about neither."""
+
+    kind: Literal["opened", "closed", "champion", "rollback", "request", "failing", "new", "gone"]
+    at: str
+    text: str
+    asset: str = ""
+    model: str = ""
+    severity: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Everything that the page of one model shows.
+
+    Attributes:
+        heading: of every page.
+        name: of the model, such as `failure[horizon=3d]`; `page` is the name of its page's file.
+        problem: `regression`, `classification` or `anomaly`.
+        primary: metric that decides; `greater_is_better` None if unknown.
+        lines: its instances, those that need attention first.
+        checks: of the model's instances, by instance key and asset: drift, score drift, performance, alarms.
+        pages: file of the page of each asset of the fleet.
+    """
+
+    heading: Heading
+    name: str
+    page: str
+    problem: str
+    primary: str | None
+    greater_is_better: bool | None
+    lines: tuple[InstanceLine, ...]
+    checks: tuple[CheckState, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FleetFacts:
+    """Everything that the fleet page shows, and what the other pages are made of.
+
+    Attributes:
+        assets: worst first.
+        attributes: names of the fleet table's columns, in its order.
+        models: in the order of `usecase.yaml`.
+        news: what changed since yesterday, gravest kind first; `first` says that there was no yesterday.
+    """
+
+    heading: Heading
+    assets: tuple[AssetLine, ...]
+    attributes: tuple[str, ...]
+    models: tuple[ModelFacts, ...]
+    news: tuple[News, ...] = ()
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class TagCurve:
+    """One tag over the period, in buckets of its windows.
+
+    Attributes:
+        tag: its name; `unit` its physical unit, if the configuration says it.
+        at: start of each bucket.
+        mean: of the bucket; `low` and `high` are its smallest and largest reading.
+        limits: what is physically possible, from `range`.
+        contract: what the contract expects of a value; either end may be None.
+    """
+
+    tag: str
+    unit: str
+    at: tuple[float, ...]
+    mean: Numbers
+    low: Numbers
+    high: Numbers
+    limits: tuple[float | None, float | None] = (None, None)
+    contract: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class ScoreCurve:
+    """Scores of one instance on one asset; long periods are thinned so that no alarm and no extreme is lost.
+
+    Attributes:
+        on: what alarms are raised on, `residual` or `score`; None where the model raises none.
+        limit: threshold of the champion, in the unit of `on`; a residual beyond it on either side counts.
+        at: instants; of a thinned stretch the first.
+        residual: of a thinned stretch the one furthest from 0.
+        alarm: whether any of the stretch was one.
+        version: which version scored.
+    """
+
+    unit: str
+    model: str
+    at: tuple[float, ...]
+    score: Numbers
+    actual: Numbers
+    residual: Numbers
+    alarm: tuple[bool, ...]
+    version: tuple[int, ...]
+    on: Literal["residual", "score"] | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class CheckCurve:
+    """One check over the windows of the period, oldest first; `unit` and `model` are empty for checks of data.
+
+    Attributes:
+        measure: unit of `value` and `limit`.
+        at: end of each window.
+        state: after each window.
+        about: tag, feature or metric with the worst figure.
+        reason: in words.
+        details: figure of every tag, feature or metric in each window, by its name.
+    """
+
+    check: str
+    unit: str
+    model: str
+    measure: str
+    at: tuple[float, ...]
+    value: Numbers
+    limit: Numbers
+    outcome: tuple[str, ...]
+    state: tuple[str, ...]
+    about: tuple[str, ...]
+    reason: tuple[str, ...]
+    details: Mapping[str, Numbers] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AssetFacts:
+    """Everything that the page of one asset shows; `lines` says how it stands, the curves how that came about."""
+
+    heading: Heading
+    line: AssetLine
+    tags: tuple[TagCurve, ...] = ()
+    scores: tuple[ScoreCurve, ...] = ()
+    checks: tuple[CheckCurve, ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    """File of the page of each model."""
