@@ -1,7 +1,8 @@
 """What the pages of the report show, as frozen dataclasses of plain values: gathered first, rendered later.
 
-Instants are text as the ledger keeps it (ISO 8601 in UTC, or the digits of a step); what plots take are numbers:
-seconds since 1970 in UTC, or the step. `Heading.when` writes both for people, in the zone of the use case.
+Instants are text as the ledger keeps it (ISO 8601 in UTC, or the digits of a step); what plots take are arrays of
+whole numbers, as `data.window.as_number` makes them: microseconds since 1970 in UTC, or the step. `Heading.when` writes
+both for people, in the zone of the use case.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
+
 from datadriver.config.fleet import AttributeValue
 from datadriver.fleet.status import InstanceStatus
 from datadriver.tracking.monitor_records import Alarm, CheckState, Health, RetrainRequest
 from datadriver.tracking.records import Version
 
-Numbers = tuple[float | None, ...]
+Instants = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 ATTENTION: tuple[Health, ...] = ("alarm", "pending", "unknown", "silenced", "ok")
 """States of an asset in the order in which an engineer wants to see them: what may turn into an alarm comes before
@@ -53,18 +58,18 @@ class Heading:
     old: str = ""
     mlflow: str = ""
 
-    def when(self, instant: str | float | None, *, seconds: bool = False) -> str:
+    def when(self, instant: str | int | None) -> str:
         """Write an instant for people, in the use case's zone; a step as it is, nothing as a dash."""
         if instant is None or instant == "":
             return "—"
         if isinstance(instant, str) and not instant.lstrip("-").isdigit():
-            return self._local(datetime.fromisoformat(instant), seconds=seconds)
+            return self._local(datetime.fromisoformat(instant))
         if self.index == "step":
-            return f"step {float(instant):,.0f}"
-        return self._local(datetime.fromtimestamp(float(instant), UTC), seconds=seconds)
+            return f"step {int(instant):,}"
+        return self._local(datetime.fromtimestamp(int(instant) / 1e6, UTC))
 
-    def _local(self, time: datetime, *, seconds: bool) -> str:
-        return f"{time.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}" + (f"{time:%S}" if seconds else "")
+    def _local(self, time: datetime) -> str:
+        return f"{time.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True)
@@ -218,49 +223,52 @@ class FleetFacts:
 
 @dataclass(frozen=True)
 class TagCurve:
-    """One tag over the period, in buckets of its windows.
+    """One tag over the period, in the buckets in which monitoring keeps it.
 
     Attributes:
         tag: its name; `unit` its physical unit, if the configuration says it.
-        at: start of each bucket.
-        mean: of the bucket; `low` and `high` are its smallest and largest reading.
+        at: start of each bucket, sorted.
+        mean: of the bucket, NaN without a reading; `low` and `high` are its smallest and largest reading.
+        rows: readings in the bucket.
         limits: what is physically possible, from `range`.
         contract: what the contract expects of a value; either end may be None.
     """
 
     tag: str
     unit: str
-    at: tuple[float, ...]
-    mean: Numbers
-    low: Numbers
-    high: Numbers
+    at: Instants
+    mean: Floats
+    low: Floats
+    high: Floats
+    rows: Floats
     limits: tuple[float | None, float | None] = (None, None)
     contract: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
 class ScoreCurve:
-    """Scores of one instance on one asset; long periods are thinned so that no alarm and no extreme is lost.
+    """Every stored score of one instance on one asset over the period.
 
     Attributes:
         on: what alarms are raised on, `residual` or `score`; None where the model raises none.
         limit: threshold of the champion, in the unit of `on`; a residual beyond it on either side counts.
-        at: instants; of a thinned stretch the first.
-        residual: of a thinned stretch the one furthest from 0.
-        alarm: whether any of the stretch was one.
+        measure: unit of a regression's score, actual and residual: that of the target's tag, if it is known.
+        at: instants, sorted.
+        alarm: flags.
         version: which version scored.
     """
 
     unit: str
     model: str
-    at: tuple[float, ...]
-    score: Numbers
-    actual: Numbers
-    residual: Numbers
-    alarm: tuple[bool, ...]
-    version: tuple[int, ...]
+    at: Instants
+    score: Floats
+    actual: Floats
+    residual: Floats
+    alarm: npt.NDArray[np.bool_]
+    version: Instants
     on: Literal["residual", "score"] | None = None
     limit: float | None = None
+    measure: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,35 +277,43 @@ class CheckCurve:
 
     Attributes:
         measure: unit of `value` and `limit`.
-        at: end of each window.
+        start: start of each window; `at` is its end.
+        outcome: `ok`, `breach` or `unknown`.
         state: after each window.
         about: tag, feature or metric with the worst figure.
         reason: in words.
-        details: figure of every tag, feature or metric in each window, by its name.
+        details: figure of every tag, feature or metric in each window, by its name; NaN where there was none.
     """
 
     check: str
     unit: str
     model: str
     measure: str
-    at: tuple[float, ...]
-    value: Numbers
-    limit: Numbers
+    start: Instants
+    at: Instants
+    value: Floats
+    limit: Floats
     outcome: tuple[str, ...]
     state: tuple[str, ...]
     about: tuple[str, ...]
     reason: tuple[str, ...]
-    details: Mapping[str, Numbers] = field(default_factory=dict)
+    details: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AssetFacts:
-    """Everything that the page of one asset shows; `lines` says how it stands, the curves how that came about."""
+    """Everything that the page of one asset shows; `line` says how it stands, the curves how that came about.
+
+    Attributes:
+        start: of the period, a number like those of the curves; `end` is its end.
+        models: file of the page of each model.
+    """
 
     heading: Heading
     line: AssetLine
+    start: int
+    end: int
     tags: tuple[TagCurve, ...] = ()
     scores: tuple[ScoreCurve, ...] = ()
     checks: tuple[CheckCurve, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
-    """File of the page of each model."""
