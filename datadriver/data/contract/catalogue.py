@@ -72,6 +72,23 @@ def problems(suite_path: Path, parameters: Mapping[str, Any], *, label: str | No
 
 def read(path: Path, *, label: str) -> tuple[Any, tuple[str, ...]]:
     """Return the parsed file, and the problem that kept it from being read."""
+    content, problems = text_of(path, label=label)
+    return (None, problems) if problems else parse(content, label=label)
+
+
+def text_of(path: Path, *, label: str) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the file, and the problem that kept it from being read."""
+    try:
+        return path.read_text(encoding="utf-8-sig"), ()
+    except FileNotFoundError:
+        siblings = path.parent.glob("*.json") if path.parent.is_dir() else ()
+        return "", (f"{label}: there is no such suite file{nearest(path.name, (near.name for near in siblings))}",)
+    except (OSError, UnicodeDecodeError) as error:
+        return "", (f"{label}: the suite file cannot be read: {error}",)
+
+
+def parse(content: str, *, label: str) -> tuple[Any, tuple[str, ...]]:
+    """Return the parsed text, and the problems that kept it from being read."""
     repeated: list[str] = []
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -80,12 +97,7 @@ def read(path: Path, *, label: str) -> tuple[Any, tuple[str, ...]]:
         return dict(pairs)
 
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
-    except FileNotFoundError:
-        siblings = path.parent.glob("*.json") if path.parent.is_dir() else ()
-        return None, (f"{label}: there is no such suite file{nearest(path.name, (near.name for near in siblings))}",)
-    except (OSError, UnicodeDecodeError) as error:
-        return None, (f"{label}: the suite file cannot be read: {error}",)
+        document = json.loads(content, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         return None, (f"{label}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}",)
     except RecursionError:

@@ -15,6 +15,7 @@ import pandas as pd
 Instants = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ def frozen_runs(
     if len(at) < 2:
         return []
     firsts = _starts(at, values, longer_than, tolerance)
-    lasts = np.append(firsts[1:], len(at)) - 1
-    spans = at[lasts] - at[firsts]
+    lasts, spans = _ends(at, firsts)
     return [
         Run(int(firsts[i]), int(lasts[i]), int(spans[i]))
         for i in np.flatnonzero(spans > longer_than)
@@ -87,18 +87,39 @@ def frozen_runs(
     ]
 
 
-def _starts(at: Instants, values: Values, longest_pause: int, tolerance: float) -> npt.NDArray[np.intp]:
-    """Return the position at which each run begins; every row belongs to one run."""
-    near = np.diff(at) <= longest_pause
+def _ends(at: Instants, firsts: Positions) -> tuple[Positions, Instants]:
+    """Return the last row of each run, and how long it lasts."""
+    lasts = np.append(firsts[1:], len(at)) - 1
+    return lasts, at[lasts] - at[firsts]
+
+
+def _starts(at: Instants, values: Values, longer_than: int, tolerance: float) -> Positions:
+    """Return the position at which each run begins; with a tolerance, runs that cannot be too long may be joined."""
+    near = np.diff(at) <= longer_than
+    equal = values[1:] == values[:-1]
     if tolerance == 0:
-        return np.flatnonzero(np.append(True, ~(near & (values[1:] == values[:-1]))))
-    starts, anchor = [0], float(values[0])
-    # One value after the other, because each run is measured from where it began: a slow drift is not a frozen sensor.
-    for position, (value, close) in enumerate(zip(values[1:].tolist(), near.tolist(), strict=True), start=1):
-        if not (close and (value == anchor or abs(value - anchor) <= tolerance)):
+        return np.flatnonzero(np.append(True, ~(near & equal)))
+    # Neighbours in a run are both close to its first value, so runs end where neighbours are further apart; the
+    # little more is for rounding. What lasts too long between such places is walked through.
+    with np.errstate(invalid="ignore"):
+        close = equal | (np.abs(np.diff(values)) <= 2.000001 * tolerance)
+    bounds = np.flatnonzero(np.append(True, ~(near & close)))
+    lasts, spans = _ends(at, bounds)
+    walked = [_walk(values, bounds[i], lasts[i], tolerance) for i in np.flatnonzero(spans > longer_than)]
+    return np.unique(np.concatenate([bounds, *walked])).astype(np.intp)
+
+
+def _walk(values: Values, first: int, last: int, tolerance: float) -> list[int]:
+    """Return where runs begin between two rows, one value after the other.
+
+    Each run is measured from where it began: a slow drift is not a frozen sensor.
+    """
+    starts, anchor = [], float(values[first])
+    for position, value in enumerate(values[first : last + 1].tolist(), start=int(first)):
+        if not (value == anchor or abs(value - anchor) <= tolerance):
             starts.append(position)
             anchor = value
-    return np.array(starts, dtype=np.intp)
+    return starts
 
 
 def gaps(at: Instants, present: Flags, *, longer_than: int) -> list[Gap]:

@@ -29,10 +29,10 @@ def describe(item: Mapping[str, Any], outcome: Outcome, sensor: SensorFrame, exa
     'vibration: 312 of 1,440 values (21.7%) outside [0, 25] mm/s, e.g. 61.2 at step 7'
     """
     kind, kwargs, result = item["type"], item["kwargs"], outcome.result
-    known = [str(sensor.frame.index.name), *map(str, sensor.frame.columns)]
-    missing = [name for name in _columns(kwargs) if name not in known]
+    frame = sensor.frame
+    missing = [name for name in _columns(kwargs) if name not in frame.columns and name != frame.index.name]
     if missing:
-        hint = nearest(missing[0], known)
+        hint = nearest(missing[0], [str(frame.index.name), *map(str, frame.columns)])
         return f"{missing[0]}: there is no such column in the frame{hint}"
     subject = column_of(kwargs) or "frame"
     if outcome.exception is not None:

@@ -12,8 +12,9 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from datadriver.data.contract.batch import View, to_batch
+from datadriver.data.contract.batch import to_batch
 from datadriver.data.contract.measures import Values, as_values, interval, longest_gap
+from datadriver.data.contract.view import View
 from datadriver.data.frame import IssueKind, SensorFrame
 from datadriver.errors import DataError
 

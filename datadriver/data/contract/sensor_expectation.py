@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from great_expectations.core.metric_domain_types import MetricDomainTypes
@@ -19,7 +20,8 @@ from great_expectations.render.renderer.renderer import renderer
 from great_expectations.render.renderer_configuration import RendererConfiguration
 
 from datadriver.config.values import parse_duration
-from datadriver.data.contract.batch import View
+from datadriver.data.contract.engine import Outcome
+from datadriver.data.contract.view import View
 
 # What a suite gives. A `{"$PARAMETER": ...}` is accepted, and has been filled in before anything is measured.
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ else:
     Count = int | SuiteParameterDict
     Amount = float | SuiteParameterDict
     Numbers = tuple[float, ...] | SuiteParameterDict
+
+
+Measure = Callable[..., Outcome]
 
 
 class SensorFrameMetric(TableMetricProvider):
@@ -53,6 +58,9 @@ class SensorExpectation(BatchExpectation, ABC):
     row_condition: RowConditionType = None
     condition_parser: str | None = None
 
+    measure: ClassVar[Measure]
+    """Measures a view, given the keywords of `success_keys`."""
+
     metric_dependencies: ClassVar[tuple[str, ...]] = ("datadriver.view",)
     domain_keys: ClassVar[tuple[str, ...]] = ("batch_id", "row_condition", "condition_parser")
 
@@ -61,17 +69,15 @@ class SensorExpectation(BatchExpectation, ABC):
     def sentence(cls, given: dict[str, Any]) -> str:
         """Say what is expected, with these keywords."""
 
-    @abstractmethod
-    def measure(self, view: View) -> dict[str, Any]:
-        """Return `success` and `result` in the form of Great Expectations."""
-
     def _validate(
         self,
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any] | None = None,  # noqa: ARG002 - the signature is Great Expectations'
         execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        return self.measure(metrics["datadriver.view"])
+        given = {key: getattr(self, key) for key in self.success_keys}
+        outcome = type(self).measure(metrics["datadriver.view"], **given)
+        return {"success": outcome.success, "result": dict(outcome.result)}
 
     @classmethod
     def _prescriptive_template(cls, renderer_configuration: RendererConfiguration[Any]) -> RendererConfiguration[Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ class Suite:
     name: str
     text: str
 
-    @property
+    @cached_property
     def expectations(self) -> tuple[dict[str, Any], ...]:
         """The expectations with their parameters filled in: type, kwargs, severity, meta, notes."""
         return tuple(json.loads(self.text))
@@ -38,13 +38,16 @@ class Suite:
         said = [[item["type"], item["kwargs"], item["severity"]] for item in self.expectations]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
-    def gx(self) -> gx.ExpectationSuite:
+    def gx(self, only: tuple[int, ...] | None = None) -> gx.ExpectationSuite:
         """Return the suite as Great Expectations', with positions as ids; built once per process and content.
+
+        Args:
+            only: The positions of the expectations wanted; default: all of them.
 
         Raises:
             ConfigError: if Great Expectations refuses an expectation; lists all of them.
         """
-        return _suite(self)
+        return _suite(self, tuple(range(len(self.expectations))) if only is None else only)
 
     def build(self) -> list[Any]:
         """Return the expectations as new objects of Great Expectations, for a suite of one's own.
@@ -52,7 +55,7 @@ class Suite:
         Raises:
             ConfigError: if Great Expectations refuses an expectation; lists all of them.
         """
-        return _build(self)
+        return _build(self, range(len(self.expectations)))
 
 
 def load_suite(contract: Contract, root: Path) -> Suite | None:
@@ -63,13 +66,21 @@ def load_suite(contract: Contract, root: Path) -> Suite | None:
     """
     if contract.suite is None:
         return None
-    path = root / contract.suite
-    document, problems = catalogue.read(path, label=contract.suite)
-    problems = problems or catalogue.problems_of(document, contract.parameters, label=contract.suite)
+    content, problems = catalogue.text_of(root / contract.suite, label=contract.suite)
     if problems:
         raise ConfigError(problems)
-    items = [_normal(item, contract.parameters) for item in document["expectations"]]
-    return Suite(contract.suite, document["name"], json.dumps(items, sort_keys=True, default=str))
+    return _parsed(contract.suite, content, json.dumps(contract.parameters, default=str))
+
+
+@lru_cache(maxsize=256)
+def _parsed(label: str, content: str, parameters_text: str) -> Suite:
+    document, problems = catalogue.parse(content, label=label)
+    parameters = json.loads(parameters_text)
+    problems = problems or catalogue.problems_of(document, parameters, label=label)
+    if problems:
+        raise ConfigError(problems)
+    items = [_normal(item, parameters) for item in document["expectations"]]
+    return Suite(label, document["name"], json.dumps(items, sort_keys=True))
 
 
 def _normal(item: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,27 +108,28 @@ def fill(value: Any, parameters: Mapping[str, Any]) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _suite(suite: Suite) -> gx.ExpectationSuite:
+def _suite(suite: Suite, only: tuple[int, ...]) -> gx.ExpectationSuite:
     with quiet():
         import great_expectations as gx  # noqa: PLC0415 - takes seconds, and only a judged frame needs it
 
-        made = gx.ExpectationSuite(name=suite.name, expectations=_build(suite))
-    if len(made.expectations) != len(suite.expectations):  # it leaves out what it does not know, without a word
+        made = gx.ExpectationSuite(name=suite.name, expectations=_build(suite, only))
+    if len(made.expectations) != len(only):  # it leaves out what it does not know, without a word
         raise ConfigError(
-            f"{suite.label}: Great Expectations took {len(made.expectations)} of {len(suite.expectations)} expectations"
+            f"{suite.label}: Great Expectations took {len(made.expectations)} of {len(only)} expectations"
         )
-    for position, expectation in enumerate(made.expectations):
+    for position, expectation in zip(only, made.expectations, strict=True):
         expectation.id = str(position)  # only now: the constructor refuses expectations that have one
     return made
 
 
-def _build(suite: Suite) -> list[Any]:
+def _build(suite: Suite, positions: Iterable[int]) -> list[Any]:
     built: list[Any] = []
     problems: list[str] = []
     with quiet():
         from datadriver.data.contract import expectations as _registers_ours  # noqa: F401, PLC0415
 
-        for position, item in enumerate(suite.expectations):
+        for position in positions:
+            item = suite.expectations[position]
             try:
                 built.append(_expectation(item))
             except Exception as error:  # whatever it raises, the expectation is wrong

@@ -13,9 +13,11 @@ import pandas as pd
 from datadriver.config.section import Action, Severity, Stage
 from datadriver.config.sections import Contract
 from datadriver.data.contract.batch import to_batch
+from datadriver.data.contract.compiled.plan import plan_of
 from datadriver.data.contract.engine import EXAMPLES, Outcome, run
 from datadriver.data.contract.messages import column_of, describe
 from datadriver.data.contract.suite import Suite, load_suite
+from datadriver.data.contract.view import View
 from datadriver.data.frame import Issue, SensorFrame
 from datadriver.data.window import Instant, format_instant
 
@@ -102,8 +104,15 @@ def judge(sensor: SensorFrame, contract: Contract, stage: Stage, root: Path, *, 
 
 def evaluate(suite: Suite, sensor: SensorFrame, *, now: Instant | None = None) -> tuple[Outcome, ...]:
     """Return what each expectation of the suite found, in its order; nothing for a frame without rows."""
-    made = suite.gx()
-    return run(made, to_batch(sensor, now=now)) if len(sensor.frame) and suite.expectations else ()
+    plan = plan_of(suite)
+    if not len(sensor.frame):
+        if plan.left:
+            suite.gx(plan.left)  # refuses what is wrong with them
+        return ()
+    compiled = plan.run(View.of_sensor(sensor, now=now))
+    left = tuple(position for position, outcome in enumerate(compiled) if outcome is None)
+    judged = dict(zip(left, run(suite.gx(left), to_batch(sensor, now=now)), strict=True)) if left else {}
+    return tuple(outcome or judged[position] for position, outcome in enumerate(compiled))
 
 
 def _empty(suite: Suite, sensor: SensorFrame, contract: Contract, stage: Stage) -> tuple[CheckResult, ...]:
