@@ -178,6 +178,33 @@ class News:
 
 
 @dataclass(frozen=True)
+class Trend:
+    """One check of one model over the windows of the period and all assets that the model serves.
+
+    Attributes:
+        measure: unit of the figures.
+        start: start of each window; `at` is its end.
+        middle: median of the assets' figures, NaN where no asset has one; `low` and `high` are their 10% and 90%
+            quantiles.
+        limit: median of the limits.
+        judged: assets with an outcome of `ok` or `breach`; `breaches` of them breached.
+        unknown: assets with the outcome `unknown`.
+    """
+
+    check: str
+    measure: str
+    start: Instants
+    at: Instants
+    middle: Floats
+    low: Floats
+    high: Floats
+    limit: Floats
+    judged: Instants
+    breaches: Instants
+    unknown: Instants
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """Everything that the page of one model shows.
 
@@ -188,6 +215,7 @@ class ModelFacts:
         primary: metric that decides; `greater_is_better` None if unknown.
         lines: its instances, those that need attention first.
         checks: of the model's instances, by instance key and asset: drift, score drift, performance, alarms.
+        trends: each check over time and fleet, as `trends.trends` makes them.
         pages: file of the page of each asset of the fleet.
     """
 
@@ -199,6 +227,7 @@ class ModelFacts:
     greater_is_better: bool | None
     lines: tuple[InstanceLine, ...]
     checks: tuple[CheckState, ...] = ()
+    trends: tuple[Trend, ...] = ()
     pages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -301,12 +330,32 @@ class CheckCurve:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """One event of an asset, such as a failure or a visit: a mark on its plots, a line in its list.
+
+    Attributes:
+        at: when it happened, a number like those of the curves.
+        source: the table that says so.
+        text: what its columns say.
+        grave: it is what a model predicts, such as a failure.
+    """
+
+    at: int
+    source: str
+    text: str
+    grave: bool = False
+
+
+@dataclass(frozen=True)
 class AssetFacts:
     """Everything that the page of one asset shows; `line` says how it stands, the curves how that came about.
 
     Attributes:
         start: of the period, a number like those of the curves; `end` is its end.
         models: file of the page of each model.
+        events: of the period, oldest first, as `events.read_marks` reads them.
+        notes: sentences about what could not be shown, and why.
+        before: id and file of the asset whose page comes before, in the order of the fleet page; `after` likewise.
     """
 
     heading: Heading
@@ -317,3 +366,7 @@ class AssetFacts:
     scores: tuple[ScoreCurve, ...] = ()
     checks: tuple[CheckCurve, ...] = ()
     models: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[Mark, ...] = ()
+    notes: tuple[str, ...] = ()
+    before: tuple[str, str] | None = None
+    after: tuple[str, str] | None = None
