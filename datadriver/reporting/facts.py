@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from datadriver.config.fleet import AttributeValue
 from datadriver.fleet.status import InstanceStatus
+from datadriver.reporting.bands import Bound
 from datadriver.tracking.monitor_records import Alarm, CheckState, Health, RetrainRequest
 from datadriver.tracking.records import Version
 
@@ -260,7 +261,7 @@ class TagCurve:
         mean: of the bucket, NaN without a reading; `low` and `high` are its smallest and largest reading.
         rows: readings in the bucket.
         limits: what is physically possible, from `range`.
-        contract: what the contract expects of a value; either end may be None.
+        bounds: what the contract expects of a value, as `bands.contract_bounds` tells.
     """
 
     tag: str
@@ -271,7 +272,7 @@ class TagCurve:
     high: Floats
     rows: Floats
     limits: tuple[float | None, float | None] = (None, None)
-    contract: tuple[float | None, float | None] = (None, None)
+    bounds: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True)

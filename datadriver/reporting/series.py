@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,14 @@ Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _GAP, _BRIDGE, _LEVELS = 65535, 65534, 65533
+
+
+class Within(NamedTuple):
+    """Of each value that is a mean: the smallest and the largest of what it is the mean of, and how many these are."""
+
+    low: Floats
+    high: Floats
+    rows: Floats
 
 
 @dataclass(frozen=True)
@@ -66,37 +75,34 @@ def usual_spacing(numbers: Numbers) -> int:
     return int(np.sort(steps)[(len(steps) - 1) // 2]) if len(steps) else 1
 
 
-def put_on(
-    grid: Grid,
-    numbers: Numbers,
-    mean: Floats,
-    *,
-    low: Floats | None = None,
-    high: Floats | None = None,
-    rows: Floats | None = None,
-) -> Curve:
-    """Put values on a grid: of those that share a step the mean (weighted by `rows`), the smallest and the largest.
+def put_on(grid: Grid, numbers: Numbers, mean: Floats, within: Within | None = None) -> Curve:
+    """Put values on a grid: of those that share a step the mean, the smallest and the largest.
 
-    Values that are not finite, and those outside of the grid, do not count. `numbers` are sorted.
+    Args:
+        grid: The grid; values outside of it do not count.
+        numbers: Instants, sorted.
+        mean: Values; those that are not finite do not count.
+        within: What is known of each value, if it is a mean itself.
     """
     cells = (numbers - grid.start) // grid.step
     usable = np.isfinite(mean) & (cells >= 0) & (cells < grid.size)
-    cells, mean = cells[usable], mean[usable]
+    mean_all, cells, mean = mean, cells[usable], mean[usable]
     result = np.full(grid.size, np.nan)
     if not len(cells):
         return Curve(result)
     heads = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
     held = cells[heads]
     every = usual_spacing(held)
-    if len(heads) == len(cells) and low is None:
+    if len(heads) == len(cells) and within is None:
         result[held] = mean
         return Curve(result, every=every)
-    weights = np.ones(len(mean)) if rows is None else np.maximum(rows[usable], 1.0)
+    lows, highs, weights = (one[usable] for one in within or (mean_all, mean_all, np.ones(len(mean_all))))
+    weights = np.maximum(weights, 1.0)
     result[held] = np.add.reduceat(mean * weights, heads) / np.add.reduceat(weights, heads)
-    smallest, largest = np.full(grid.size, np.nan), np.full(grid.size, np.nan)
-    smallest[held] = np.fmin.reduceat(mean if low is None else np.fmin(low[usable], mean), heads)
-    largest[held] = np.fmax.reduceat(mean if high is None else np.fmax(high[usable], mean), heads)
-    return Curve(result, smallest, largest, every)
+    low, high = np.full(grid.size, np.nan), np.full(grid.size, np.nan)
+    low[held] = np.fmin.reduceat(np.fmin(lows, mean), heads)
+    high[held] = np.fmax.reduceat(np.fmax(highs, mean), heads)
+    return Curve(result, low, high, every)
 
 
 def pack(values: Floats, *, every: int = 1) -> dict[str, float | str]:
