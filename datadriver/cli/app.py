@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Show what a promotion would change.",
     "score": "Score a window with the champions.",
     "run": "Validate, train, promote and score: the whole chain in one command.",
+    "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
     "status": "Show the fleet: champions, last train, last score, reasons.",
 }
 """Name and one-line help of each command; its module in this package has the same name."""
