@@ -11,9 +11,9 @@ SILENCE = timedelta(hours=6)
 """A batch on another host that recorded nothing for this long counts as dead; it may not train that long on one."""
 
 
-def now() -> str:
-    """This instant as the ledger writes it: ISO 8601, UTC, microseconds; sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+def now(later: timedelta = timedelta()) -> str:
+    """This instant, or a later one, as the ledger writes it: ISO 8601, UTC, microseconds; sorts as text."""
+    return (datetime.now(UTC) + later).isoformat(timespec="microseconds")
 
 
 def is_alive(host: str, pid: int, started_at: str, alive_at: str) -> bool:

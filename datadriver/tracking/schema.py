@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that makes these tables."""
 
 metadata = sa.MetaData()
@@ -241,6 +241,16 @@ retrain_requests = sa.Table(
     sa.PrimaryKeyConstraint("unit", "model", "asset", "check", "opened"),
 )
 """Open until an outcome of the instance is recorded after `at`."""
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    *_instance(),
+    _batch(),
+    sa.Column("expires_at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("unit", "model"),
+)
+"""Which batch is at work on an instance, and until when the others leave it alone."""
 
 # A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
 champions = sa.table(
