@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from datadriver.config.sections import Tag
-from datadriver.data.frame import Issue, IssueKind
+from datadriver.data.frame import Instants, Issue, IssueKind
 
 Floats = npt.NDArray[np.float64]
 Values = Floats | npt.NDArray[np.object_]
@@ -34,8 +34,10 @@ class Cleaned:
     issues: tuple[Issue, ...] = ()
 
 
-def clean(column: pd.Series, tag: Tag, *, source: str, name: str, notation: Notation) -> Cleaned:
-    """Return a tag's values as float64, or as text where the tag says so."""
+def clean(  # noqa: PLR0913 - the column, and where it comes from
+    column: pd.Series, tag: Tag, *, source: str, name: str, notation: Notation, at: Instants | None = None
+) -> Cleaned:
+    """Return a tag's values as float64, or as text where the tag says so; `at` are the instants of the rows."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     if tag.type == "text":
@@ -45,7 +47,8 @@ def clean(column: pd.Series, tag: Tag, *, source: str, name: str, notation: Nota
     def count(kind: IssueKind, flags: npt.NDArray[np.bool_], shown: Any) -> None:
         total = int(np.count_nonzero(flags))
         if total:
-            issues.append(Issue(source, name, kind, total, _examples(np.asarray(shown)[flags])))
+            where = None if at is None else at[flags]
+            issues.append(Issue(source, name, kind, total, _examples(np.asarray(shown)[flags]), where))
 
     numbers, text = to_numbers(column, notation)
     listed = _is_listed(numbers, tag)

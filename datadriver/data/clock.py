@@ -45,12 +45,14 @@ class Dial:
     epoch: str | None = None
     offsets: str | None = None
 
-    def issue(self, kind: IssueKind, flags: Flags, shown: Any) -> tuple[Issue, ...]:
-        """Count flagged rows; `shown` (same length) gives the examples."""
+    def issue(self, kind: IssueKind, flags: Flags, shown: Any, at: Numbers | None = None) -> tuple[Issue, ...]:
+        """Count flagged rows; `shown` (same length) gives the examples, `at` the instants where they are known."""
         count = int(np.count_nonzero(flags))
         if not count:
             return ()
-        return (Issue(self.source, None, kind, count, self.examples(np.asarray(shown)[np.flatnonzero(flags)[:3]])),)
+        found = np.flatnonzero(flags)
+        examples = self.examples(np.asarray(shown)[found[:3]])
+        return (Issue(self.source, None, kind, count, examples, None if at is None else at[found]),)
 
     def examples(self, shown: Any) -> tuple[str, ...]:
         """Write a few stamps for people: instants as ISO 8601, anything else as it is."""
@@ -258,7 +260,8 @@ def put_in_order(
     if groups is None and known is None and (len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all())):
         return Order(np.flatnonzero(inside), None, ())
     late, back = _late(numbers, groups)
-    issues = dial.issue("unsorted", late & inside, numbers) + dial.issue("backward_jump", back & inside, numbers)
+    issues = dial.issue("unsorted", late & inside, numbers, numbers)
+    issues += dial.issue("backward_jump", back & inside, numbers, numbers)
     _reject(dial, "order", issues)
     positions = np.flatnonzero(inside & ~late if dial.times.order == "drop" else inside)
     keys = [key[positions] for key in (known, numbers, groups) if key is not None]
@@ -266,7 +269,7 @@ def put_in_order(
     positions, keys = positions[order], [key[order] for key in keys]
     repeats = np.zeros(len(positions), dtype=bool)
     repeats[1:] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
-    doubles = dial.issue("duplicate", repeats, numbers[positions])
+    doubles = dial.issue("duplicate", repeats, numbers[positions], numbers[positions])
     _reject(dial, "duplicates", doubles)
     if not doubles:
         return Order(positions, None, issues)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datadriver.config.fleet import Asset
@@ -28,15 +29,27 @@ IssueKind = Literal[
 ]
 
 
+Instants = npt.NDArray[np.int64]
+"""Places on the index: microseconds since 1970 in UTC, or steps."""
+
+
 @dataclass(frozen=True)
 class Issue:
-    """One kind of dirt met in one source (and tag), with its count and a few examples."""
+    """One kind of dirt met in one source (and tag), with its count and a few examples.
+
+    `at` says where on the index each case is, where that is known. It is no part of what the issue is: equality does
+    not look at it, and it stays behind when an issue goes to another process.
+    """
 
     source: str
     tag: str | None
     kind: IssueKind
     count: int
     examples: tuple[str, ...] = ()
+    at: Instants | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "at": None}
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,8 @@ class SensorFrame:
 
     `frame` has a strictly increasing index named `time` (`datetime64[us, UTC]`) or `step` (int64), and a
     column per tag: float64, or str for tags of type text. `roles` and `units` are by column; `rows_read`
-    counts the raw rows of each source, before anything was dropped or merged.
+    counts the raw rows of each source, before anything was dropped or merged. `readings` has, for each column of
+    numbers that is binned, the sorted instants of the raw readings that have a value.
     """
 
     asset: Asset
@@ -55,6 +69,7 @@ class SensorFrame:
     issues: tuple[Issue, ...] = ()
     window: Window = field(default_factory=Window)
     rows_read: Mapping[str, int] = field(default_factory=dict)
+    readings: Mapping[str, Instants] = field(default_factory=dict, compare=False, repr=False)
 
     def digest(self) -> str:
         """Return the sha256 of names, index and values; NaN payloads, -0.0, units and layout do not matter."""

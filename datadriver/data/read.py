@@ -78,6 +78,13 @@ def read_frame(usecase: UseCase, asset: Asset, window: Window, root: Path) -> Se
         issues=tuple(issues),
         window=window,
         rows_read={name: readings.rows_read for name, readings in read.items()},
+        readings={
+            _column(other, name): without_nulls(track).at
+            for other in sources
+            if other.source.join == "bin"
+            for name, track in read[other.name].tracks.items()
+            if track.values.dtype != object
+        },
     )
 
 

@@ -189,7 +189,7 @@ def _tracks(
             found[name] = Track(tag, empty, empty, np.empty(0, dtype=object if tag.type == "text" else "float64"))
             continue
         column, at, born, same = part
-        cleaned = clean(column, tag, source=origin.name, name=name, notation=notation(origin))
+        cleaned = clean(column, tag, source=origin.name, name=name, notation=notation(origin), at=at)
         issues += cleaned.issues
         values, at, born = _merge_same(cleaned.values, at, born, same)
         found[name] = (

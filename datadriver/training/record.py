@@ -13,10 +13,11 @@ from datadriver.config.values import format_amount
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window, as_instant, shift
 from datadriver.training.evaluate import Duel, Judged, Parts
+from datadriver.training.metrics import Metric
 from datadriver.training.plots import View
 from datadriver.training.prepare import Prepared
 from datadriver.training.problems import Problem
-from datadriver.training.reference import reference
+from datadriver.training.reference import Spell, reference, usual_distances, usual_metric
 from datadriver.training.splits import DEFAULT_HOLDOUT, Split
 from datadriver.training.targets import describe
 
@@ -102,14 +103,45 @@ def parameters(instance: Instance) -> dict[str, str | int | float | bool]:
     }
 
 
-def training_reference(instance: Instance, problem: Problem, version: Judged, parts: Parts) -> dict[str, Any]:
-    """Return the summary of features, scores and compared alarm values of the training part."""
-    scores = version.evidence.train_scores if version.evidence.train_scores is not None else np.zeros(0)
+def training_reference(
+    instance: Instance, problem: Problem, version: Judged, parts: Parts, primary: Metric
+) -> dict[str, Any]:
+    """Return the summary of features, scores and compared alarm values of the training part.
+
+    With it go the distances of the monitoring windows in training part and holdout: what is usual. The holdout's
+    count because the version was found good enough on them; known anomalies do not.
+    """
+    fitted = version.evidence.train_scores
+    scores = fitted if fitted is not None else np.full(len(parts.fit), np.nan)
     values = {"score": scores}
     alarm = instance.spec.alarm
     if alarm is not None and alarm.on != "score":
         values[alarm.on] = problem.alarm_value(alarm.on, scores, parts.fit.target.to_numpy())
-    return reference(parts.fit.features, values)
+    kept = reference(parts.fit.features, values)
+    ordinary = problem.fitted_on(parts.holdout.target)
+    windows = usual_distances(
+        kept,
+        pd.concat([parts.fit.features, parts.holdout.features[ordinary]]),
+        np.concatenate([scores, version.evidence.y_score[ordinary]]),
+        fitted=np.arange(len(parts.fit) + int(ordinary.sum())) < len(parts.fit),
+        spell=_spell(instance),
+    )
+    if problem.has_residual:
+        windows["metric"] = usual_metric(version.evidence, primary, _trailing(instance))
+    return kept | {"windows": windows}
+
+
+def _spell(instance: Instance) -> Spell:
+    monitor = instance.usecase.monitor
+    least = [check.min_rows for check in (monitor.checks.drift, monitor.checks.score_drift) if check is not None]
+    return Spell(monitor.window_of(instance.usecase.data.index), min(least, default=Spell.min_rows))
+
+
+def _trailing(instance: Instance) -> Spell:
+    """Return the rows that the check of the performance looks at."""
+    monitor, check = instance.usecase.monitor, instance.usecase.monitor.checks.performance
+    length = monitor.window_of(instance.usecase.data.index)
+    return Spell(length) if check is None else Spell(check.window or length, check.min_rows)
 
 
 def scored_holdout(version: Judged, parts: Parts) -> pd.DataFrame:

@@ -1,23 +1,52 @@
-"""What the training part looked like, small enough to keep with every version: drift is measured against it."""
+"""What the training part looked like, small enough to keep with every version: drift is measured against it.
+
+One day is never like a year. So the reference also says how unlike the whole the windows were of which it was made:
+only what is more unlike than those is drift.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from datadriver.config.values import format_amount
+from datadriver.data.contract.measures import as_instants
+from datadriver.data.window import span_number
+from datadriver.training.distances import Distances, Flags, Floats, Rows, compare
+from datadriver.training.metrics import Evidence, Metric, measure
+
 LEVELS = tuple(round(level, 2) for level in np.linspace(0, 1, 21))
+HIGH_LEVELS = (*LEVELS[10:-1], 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
+"""Of the distances of windows only the upper half matters."""
+LEVELS_OF_METRICS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 TOP = 20
+FEW = 10
+"""Numbers with at most so many different values are compared value by value."""
+_MOST_WINDOWS = 500
+FLOORS = {"psi": 0.1, "ks": 0.05}
+"""Distances below are no news, however much alike the windows of the training part are."""
+
+
+@dataclass(frozen=True)
+class Spell:
+    """How long a monitoring window is, and how many rows it must have to be judged."""
+
+    length: timedelta | int
+    min_rows: int = 20
 
 
 def reference(features: pd.DataFrame, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Summarise features and further values (scores, residuals) as JSON-able numbers.
 
-    Numbers get 21 quantiles from minimum to maximum, mean and standard deviation; texts the shares of their most
-    frequent values. All get the share of nulls.
+    Numbers get 21 quantiles from minimum to maximum, mean and standard deviation, and the shares of the bins between
+    their deciles (`edges`, `parts`), or of each of their `values` where these are few. Texts get the shares of their
+    most frequent values. All get the share of nulls.
     """
     return {
         "rows": len(features),
@@ -25,6 +54,116 @@ def reference(features: pd.DataFrame, values: Mapping[str, np.ndarray]) -> dict[
         "features": {str(name): _column(column) for name, column in features.items()},
         **{name: _numbers(np.asarray(value, dtype="float64")) for name, value in values.items()},
     }
+
+
+def usual_distances(
+    kept: Mapping[str, Any], features: pd.DataFrame, scores: np.ndarray, *, fitted: Flags, spell: Spell
+) -> dict[str, Any]:
+    """Return how unlike the reference its own windows are, and those of the holdout, each asset's by itself.
+
+    A window of the training part is compared with the rest of it, because a window is part of the whole and so more
+    like it than a later one can be.
+
+    Args:
+        kept: What `reference` returned of the fitted rows.
+        features: Those rows and the holdout's, index (asset_id, instant).
+        scores: Of the same rows.
+        fitted: Which of them were fitted.
+        spell: The monitoring window.
+    """
+    codes, count = _windows(features.index, spell.length)
+    rows = Rows(codes, count, fitted)
+    traits = {
+        name: distances
+        for column, summary in kept["features"].items()
+        for name, distances in _traits(column, summary, kept["rows"], features[column], rows).items()
+    }
+    score = _traits("score", kept["score"], kept["rows"], pd.Series(scores), rows)
+    enough = rows.sizes() >= spell.min_rows
+    return {
+        "length": format_amount(spell.length),
+        "min_rows": spell.min_rows,
+        "count": int(enough.sum()),
+        "levels": list(HIGH_LEVELS),
+        "features": _spread(traits, enough, spell.min_rows),
+        "score": _spread({"score": score["score"]}, enough, spell.min_rows),
+    }
+
+
+def usual_metric(evidence: Evidence, metric: Metric, spell: Spell) -> dict[str, Any]:
+    """Return the quantiles of a metric over the windows of the holdout: a day is never like the whole, here neither.
+
+    Of more than 500 windows every so many counts.
+    """
+    codes, count = _windows(evidence.frame.index, spell.length)
+    judged = np.flatnonzero(np.bincount(codes, minlength=count) >= spell.min_rows)
+    chosen = judged[:: max(1, math.ceil(len(judged) / _MOST_WINDOWS))]
+    values = [measure([metric], evidence.only(codes == code))[0].get(metric.name) for code in chosen]
+    known = [value for value in values if value is not None]
+    return {
+        "name": metric.name,
+        "greater_is_better": metric.greater_is_better,
+        "length": format_amount(spell.length),
+        "count": len(known),
+        "levels": list(LEVELS_OF_METRICS),
+        "quantiles": [_rounded(value) for value in np.quantile(known, LEVELS_OF_METRICS)] if known else [],
+    }
+
+
+def nulls_of(name: str) -> str:
+    """Name the nulls of a feature, which are compared beside its values.
+
+    >>> nulls_of("flow")
+    'nulls of flow'
+    """
+    return f"nulls of {name}"
+
+
+def _windows(index: pd.Index, length: timedelta | int) -> tuple[np.ndarray, int]:
+    """Number the windows of each asset, at multiples of the length."""
+    window = as_instants(index.get_level_values(1)) // span_number(length)
+    codes, found = pd.MultiIndex.from_arrays([index.get_level_values(0), window]).factorize()
+    return codes, len(found)
+
+
+def _traits(name: str, summary: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) -> dict[str, Distances]:
+    values, nulls = compare(summary, total, column, rows)
+    return {name: values, nulls_of(name): nulls}
+
+
+def _spread(traits: Mapping[str, Distances], enough: Flags, min_rows: int) -> dict[str, Any]:
+    """Return for each kind of distance the scale and the largest of every trait, and how far the worst goes beyond.
+
+    Of many features one is always unusual. So each distance is measured by its own scale (99% of the windows are
+    below), and what counts is how large the largest of these is in a window: `worst` are its quantiles over windows.
+    """
+    found: dict[str, Any] = {}
+    for kind, floor in FLOORS.items():
+        table = np.array(
+            [np.where(_judged(one, min_rows) & enough, getattr(one, kind), np.nan) for one in traits.values()]
+        )
+        seen = ~np.isnan(table)
+        scales = [
+            max(float(np.quantile(row[ok], 0.99)), floor) if ok.any() else floor
+            for row, ok in zip(table, seen, strict=True)
+        ]
+        tops = [max(float(row[ok].max()), floor) if ok.any() else floor for row, ok in zip(table, seen, strict=True)]
+        filled = table[:, seen.any(axis=0)]
+        worst = np.nanmax(filled / np.array(scales)[:, None], axis=0) if filled.size else np.zeros(0)
+        found[kind] = {
+            "scales": dict(zip(traits, map(_rounded, scales), strict=True)),
+            "tops": dict(zip(traits, map(_rounded, tops), strict=True)),
+            "worst": [_rounded(value) for value in np.quantile(worst, HIGH_LEVELS)] if len(worst) else [],
+        }
+    return found
+
+
+def _judged(distances: Distances, min_rows: int) -> Flags:
+    return np.asarray(distances.rows >= min_rows)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _column(column: pd.Series) -> dict[str, Any]:
@@ -46,8 +185,22 @@ def _numbers(values: np.ndarray) -> dict[str, Any]:
             "quantiles": [float(value) for value in quantiles],
             "mean": float(known.mean()),
             "std": _finite(float(known.std())),
+            **_bins(known, quantiles),
         }
     return summary
+
+
+def _bins(known: Floats, quantiles: Floats) -> dict[str, list[float]]:
+    """Return the bins that are compared: of single values, and one for all others; else between the deciles.
+
+    Deciles that are equal make one bin, so that a value that fills half of the rows is not cut in five.
+    """
+    values, counts = np.unique(known, return_counts=True)
+    if len(values) <= FEW:
+        return {"values": values.tolist(), "parts": [*(counts / len(known)).tolist(), 0.0]}
+    edges = np.unique(quantiles[2:-1:2])
+    parts = np.bincount(np.searchsorted(edges, known), minlength=len(edges) + 1) / len(known)
+    return {"edges": edges.tolist(), "parts": parts.tolist()}
 
 
 def _finite(value: float) -> float:
