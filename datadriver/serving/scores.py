@@ -7,26 +7,19 @@ is a digest of what is in it, so writing the same scores again changes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import fsspec
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
 from datadriver.data.frame import frame_digest
-from datadriver.data.window import Instant, Window
-from datadriver.errors import UnavailableError
+from datadriver.data.window import Window
+from datadriver.serving.dataset import STAMP, condition, instant_array, instant_type, open_dataset, write_dataset
 
-_STEPS_PER_FILE = 1000
 _TEXTS = ("unit", "model", "asset_id", "role", "result_key", "verdict", "reason")
-_STAMP = pa.timestamp("us", tz="UTC")
 KEY = ("unit", "model", "asset_id")
 
 
@@ -82,12 +75,7 @@ def write_scores(path: str, stretches: Sequence[Stretch], *, now: datetime | Non
     if not tables:
         return name
     table = pa.concat_tables(tables)
-    filesystem, folder = fsspec.core.url_to_fs(path)
-    try:
-        for part, rows in _parts(table):
-            _write(filesystem, f"{folder}/{part}", name, rows)
-    except OSError as error:
-        raise UnavailableError(f"scores could not be written to {path}: {error.strerror or error}") from error
+    write_dataset(path, name, table, index=_index(table.schema.names), what="scores")
     return name
 
 
@@ -111,28 +99,31 @@ def read_scores(
     Returns:
         A frame with the columns of DESIGN.md section 7, and `time` or `step`; empty where nothing was scored yet.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
-    files = [name for name in filesystem.glob(f"{folder}/*/*.parquet") if _overlaps(name, window)]
-    if not files:
+    dataset = open_dataset(path, window)
+    if dataset is None:
         nothing: pd.DataFrame = _schema("time").empty_table().to_pandas()
         return nothing
-    dataset = pads.dataset(files, filesystem=filesystem, format="parquet", partitioning=None)
-    index = "step" if "step" in dataset.schema.names else "time"
-    frame: pd.DataFrame = dataset.to_table(filter=_condition(index, assets, models, window)).to_pandas()
+    index = _index(dataset.schema.names)
+    wanted = condition(index, window, {"asset_id": assets, "model": models})
+    frame: pd.DataFrame = dataset.to_table(filter=wanted).to_pandas()
     frame = frame.sort_values([*KEY, index, "written_at"], kind="stable", ignore_index=True)
     return frame.drop_duplicates([*KEY, index], keep="last", ignore_index=True) if latest else frame
+
+
+def _index(names: Collection[str]) -> str:
+    return "step" if "step" in names else "time"
 
 
 def _schema(index: str) -> pa.Schema:
     return pa.schema(
         [
             *((name, pa.string()) for name in KEY),
-            (index, _STAMP if index == "time" else pa.int64()),
+            (index, instant_type(index)),
             *((name, pa.float64()) for name in ("score", "actual", "residual")),
             ("alarm", pa.bool_()),
             ("version", pa.int64()),
             *((name, pa.string()) for name in ("role", "result_key", "verdict", "reason")),
-            ("written_at", _STAMP),
+            ("written_at", STAMP),
         ]
     )
 
@@ -153,73 +144,8 @@ def _table(stretch: Stretch, now: datetime) -> pa.Table:
         "written_at": now,
     }
     columns = {name: pa.repeat(pa.scalar(value, schema.field(name).type), rows) for name, value in constants.items()}
-    instants = frame.index.as_unit("us").asi8 if isinstance(frame.index, pd.DatetimeIndex) else frame.index.to_numpy()
-    columns[index] = pa.array(instants, pa.int64()).cast(schema.field(index).type)
+    columns[index] = instant_array(frame.index, index)
     for name in ("score", "actual", "residual"):
         columns[name] = pa.array(frame[name].to_numpy(dtype="float64"), from_pandas=True)
     columns["alarm"] = pa.array(frame["alarm"].to_numpy(dtype=bool))
     return pa.table([columns[field.name] for field in schema], schema=schema)
-
-
-def _parts(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Split rows by the day of their instant, or by every thousand steps."""
-    if "step" in table.schema.names:
-        blocks = np.floor_divide(table["step"].to_numpy(), _STEPS_PER_FILE) * _STEPS_PER_FILE
-        names = {block: f"steps={block}" for block in np.unique(blocks)}
-    else:
-        blocks = pc.cast(pc.floor_temporal(table["time"], unit="day"), pa.int64()).to_numpy()
-        names = {block: f"day={pd.Timestamp(block, unit='us'):%Y-%m-%d}" for block in np.unique(blocks)}
-    for block, name in names.items():
-        yield name, table.filter(pa.array(blocks == block))
-
-
-def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table) -> None:
-    """Write under a name that readers ignore, then rename; a file of this name holds these very scores already."""
-    target, draft = f"{folder}/{name}", f"{folder}/.{name}.part"
-    if filesystem.exists(target):
-        return
-    filesystem.makedirs(folder, exist_ok=True)
-    try:
-        with filesystem.open(draft, "wb") as file:
-            pq.write_table(rows, file, compression="zstd")
-        filesystem.mv(draft, target)
-    except BaseException:
-        if filesystem.exists(draft):
-            filesystem.rm(draft)
-        raise
-
-
-def _overlaps(file: str, window: Window | None) -> bool:
-    """Tell by its folder whether a file may hold instants of the window."""
-    kind, _, text = file.split("/")[-2].partition("=")
-    if window is None or kind not in {"day", "steps"}:
-        return True
-    first: Instant = int(text) if kind == "steps" else pd.Timestamp(text, tz="UTC")
-    after: Instant = first + _STEPS_PER_FILE if isinstance(first, int) else first + pd.Timedelta(days=1)
-    before_end = window.end is None or first < window.end  # type: ignore[operator]
-    return bool(before_end and (window.start is None or after > window.start))  # type: ignore[operator]
-
-
-def _condition(
-    index: str, assets: Collection[str] | None, models: Collection[str] | None, window: Window | None
-) -> pc.Expression | None:
-    def among(column: str, values: Iterable[str]) -> pc.Expression:
-        return pc.field(column).isin(pa.array(list(values), pa.string()))
-
-    parts = []
-    if assets is not None:
-        parts.append(among("asset_id", assets))
-    if models is not None:
-        parts.append(among("model", models))
-    if window is not None and window.start is not None:
-        parts.append(pc.field(index) >= _scalar(window.start))
-    if window is not None and window.end is not None:
-        parts.append(pc.field(index) < _scalar(window.end))
-    condition: pc.Expression | None = None
-    for part in parts:
-        condition = part if condition is None else condition & part
-    return condition
-
-
-def _scalar(instant: Instant) -> pa.Scalar:
-    return pa.scalar(instant, pa.int64() if isinstance(instant, int) else _STAMP)

@@ -36,7 +36,8 @@ class CheckState:
         since: end of the window in which the open alarm opened.
         window_start: of the newest window.
         window_end: of the newest window.
-        recent: outcomes of the last windows, oldest first, a letter each: `o`, `b`, `u`, and `s` for silenced.
+        recent: the last windows, oldest first, a letter each: `o` ok, `n` ok but near the limit, `b` breach, `u`
+            unknown, `s` silenced.
         version: the champion's version that was judged.
         owner: who is accountable.
         runbook: link to what to do.
@@ -118,16 +119,3 @@ class RetrainRequest:
     def key(self) -> Key:
         """The instance."""
         return Key(self.unit, self.model)
-
-
-@dataclass(frozen=True)
-class Monitored:
-    """One window of one asset that was looked at; `digest` is that of everything found, `path` where it is written."""
-
-    asset: str
-    window_start: str
-    window_end: str
-    digest: str
-    path: str
-    batch: str
-    at: str = ""

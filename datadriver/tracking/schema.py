@@ -152,15 +152,12 @@ score_heads = sa.Table(
 monitored = sa.Table(
     "monitored",
     metadata,
-    sa.Column("asset", _Text, nullable=False),
-    sa.Column("window_start", _Text, nullable=False),
-    sa.Column("window_end", _Text, nullable=False),
-    sa.Column("digest", _Text, nullable=False),
-    sa.Column("path", _Text, nullable=False),
+    sa.Column("asset", _Text, primary_key=True),
     _batch(),
+    sa.Column("first_at", _Text, nullable=False),
     sa.Column("at", _Text, nullable=False),
-    sa.PrimaryKeyConstraint("asset", "window_start", "window_end"),
 )
+"""When each asset was first and last looked at, by the wall clock, whether or not it is in the fleet still."""
 
 
 def _check() -> tuple[sa.Column[str], ...]:

@@ -1,4 +1,4 @@
-"""Tables of monitoring: windows looked at, states of checks, alarms, messages sent, requests to train again."""
+"""Tables of monitoring: assets looked at, states of checks, alarms, messages sent, requests to train again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,10 +20,9 @@ def upgrade() -> None:
 
     op.create_table(
         "monitored",
-        *required("asset", "window_start", "window_end", "digest", "path"),
+        sa.Column("asset", text, primary_key=True),
         batch(),
-        *required("at"),
-        sa.PrimaryKeyConstraint("asset", "window_start", "window_end"),
+        *required("first_at", "at"),
     )
     op.create_table(
         "check_states",

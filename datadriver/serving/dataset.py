@@ -1,0 +1,118 @@
+"""Parquet datasets whose files are named by their content, in a folder per day or thousand steps.
+
+A file is written whole or not at all. Writing the same rows again finds their file there and changes nothing, so a
+command that is repeated or resumed needs no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from datadriver.data.window import Instant, Window
+from datadriver.errors import UnavailableError
+
+STAMP = pa.timestamp("us", tz="UTC")
+_STEPS_PER_FILE = 1000
+
+
+def instant_type(kind: str) -> pa.DataType:
+    """Return the type of a column of instants, for an index of kind `time` or `step`."""
+    return STAMP if kind == "time" else pa.int64()
+
+
+def instant_array(instants: Any, kind: str) -> pa.Array:
+    """Return instants as a column: an index of pandas, or whole numbers as `as_number` makes them."""
+    numbers = instants.as_unit("us").asi8 if isinstance(instants, pd.DatetimeIndex) else np.asarray(instants)
+    return pa.array(numbers, pa.int64()).cast(instant_type(kind))
+
+
+def write_dataset(path: str, name: str, table: pa.Table, *, index: str, what: str) -> None:
+    """Write a table into the dataset at `path`: a file of this name for each day (or 1,000 steps) of column `index`.
+
+    Raises:
+        UnavailableError: the place cannot be written; nothing half-written stays.
+    """
+    filesystem, folder = fsspec.core.url_to_fs(path)
+    try:
+        for part, rows in _parts(table, index):
+            _write(filesystem, f"{folder}/{part}", name, rows)
+    except OSError as error:
+        raise UnavailableError(f"{what} could not be written to {path}: {error.strerror or error}") from error
+
+
+def open_dataset(path: str, window: Window | None = None) -> pads.Dataset | None:
+    """Open the files that may hold instants of the window; None where there are none."""
+    filesystem, folder = fsspec.core.url_to_fs(path)
+    files = [name for name in filesystem.glob(f"{folder}/*/*.parquet") if _overlaps(name, window)]
+    if not files:
+        return None
+    return pads.dataset(files, filesystem=filesystem, format="parquet", partitioning=None)
+
+
+def condition(index: str, window: Window | None, among: Mapping[str, Collection[str] | None]) -> pc.Expression | None:
+    """Return the filter for instants of a window, and for columns whose value must be among some texts (None: any)."""
+    parts = [_among(column, values) for column, values in among.items() if values is not None]
+    if window is not None and window.start is not None:
+        parts.append(pc.field(index) >= _scalar(window.start))
+    if window is not None and window.end is not None:
+        parts.append(pc.field(index) < _scalar(window.end))
+    found: pc.Expression | None = None
+    for part in parts:
+        found = part if found is None else found & part
+    return found
+
+
+def _among(column: str, values: Iterable[str]) -> pc.Expression:
+    return pc.field(column).isin(pa.array(list(values), pa.string()))
+
+
+def _scalar(instant: Instant) -> pa.Scalar:
+    return pa.scalar(instant, pa.int64() if isinstance(instant, int) else STAMP)
+
+
+def _parts(table: pa.Table, index: str) -> Iterator[tuple[str, pa.Table]]:
+    """Split rows by the day of their instant, or by every thousand steps."""
+    if pa.types.is_integer(table.schema.field(index).type):
+        blocks = np.floor_divide(table[index].to_numpy(), _STEPS_PER_FILE) * _STEPS_PER_FILE
+        names = {block: f"steps={block}" for block in np.unique(blocks)}
+    else:
+        blocks = pc.cast(pc.floor_temporal(table[index], unit="day"), pa.int64()).to_numpy()
+        names = {block: f"day={pd.Timestamp(block, unit='us'):%Y-%m-%d}" for block in np.unique(blocks)}
+    for block, name in names.items():
+        yield name, table.filter(pa.array(blocks == block))
+
+
+def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table) -> None:
+    """Write under a name that readers ignore, then rename; a file of this name holds these very rows already."""
+    target, draft = f"{folder}/{name}", f"{folder}/.{name}.part"
+    if filesystem.exists(target):
+        return
+    filesystem.makedirs(folder, exist_ok=True)
+    try:
+        with filesystem.open(draft, "wb") as file:
+            pq.write_table(rows, file, compression="zstd")
+        filesystem.mv(draft, target)
+    except BaseException:
+        if filesystem.exists(draft):
+            filesystem.rm(draft)
+        raise
+
+
+def _overlaps(file: str, window: Window | None) -> bool:
+    """Tell by its folder whether a file may hold instants of the window."""
+    kind, _, text = file.split("/")[-2].partition("=")
+    if window is None or kind not in {"day", "steps"}:
+        return True
+    first: Instant = int(text) if kind == "steps" else pd.Timestamp(text, tz="UTC")
+    after: Instant = first + _STEPS_PER_FILE if isinstance(first, int) else first + pd.Timedelta(days=1)
+    before_end = window.end is None or first < window.end  # type: ignore[operator]
+    return bool(before_end and (window.start is None or after > window.start))  # type: ignore[operator]
