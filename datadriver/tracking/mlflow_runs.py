@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,27 +14,29 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError
 from datadriver.tracking import registry
 from datadriver.tracking.liveness import now
-from datadriver.tracking.model_files import ModelFiles, adopt_mlmodel
-from datadriver.tracking.names import logged_name, registered_name
+from datadriver.tracking.model_files import ModelFiles
+from datadriver.tracking.names import registered_name
 from datadriver.tracking.records import Batch, Key, VerdictRecord, Version, plain
-from datadriver.tracking.run_content import RunContent, finite, run_content, window_text
+from datadriver.tracking.run_content import finite
+from datadriver.tracking.writer import BATCH, Entry, Origin, Registered, Trained, Writer, entry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities import Experiment
 
     from datadriver.training.results import TrainResult
 
 _PAGE = 1000
-_REQUEST_LIMIT = 100  # parameters that one request may carry
 
 
 class Tracker:
     """The experiment of one use case in an MLflow tracking store."""
 
-    def __init__(self, client: MlflowClient, experiment_id: str, usecase: UseCase, root: Path, uri: str) -> None:
+    def __init__(  # noqa: PLR0913 - the parts of a store
+        self, client: MlflowClient, experiment_id: str, usecase: UseCase, root: Path, uri: str, *, writer: Writer
+    ) -> None:
         self.client = client
+        self.writer = writer
         self.experiment_id = experiment_id
         self.usecase = usecase
         self.root = root
@@ -45,25 +44,34 @@ class Tracker:
         self._batches: dict[str, str] = {}  # batch id by parent run
 
     @classmethod
-    def open(cls, usecase: UseCase, root: Path) -> Tracker:
+    def open(cls, usecase: UseCase, root: Path, *, bulk: bool = True) -> Tracker:
         """Reach the store of `usecase.tracking`, creating the database and the experiment if need be.
+
+        Args:
+            usecase: Names the experiment, too.
+            root: Its folder.
+            bulk: Write many trainings at once where the store is a database that can be written so.
 
         Raises:
             ConfigError: the URI is none of a tracking store, or the experiment was deleted.
             UnavailableError: the store does not answer within seconds.
         """
         from datadriver.tracking import mlflow_store  # noqa: PLC0415 - importing MLflow takes 2 s
+        from datadriver.tracking.api_writer import ApiWriter  # noqa: PLC0415 - as above
+        from datadriver.tracking.bulk_writer import BulkWriter  # noqa: PLC0415 - as above
 
         uri = mlflow_store.store_uri(usecase.tracking, root)
         client = mlflow_store.connect(usecase.tracking, root)
         with mlflow_store.answering(uri):
-            experiment_id = _experiment(client, usecase, mlflow_store.artifact_location(usecase.tracking, root))
-        return cls(client, experiment_id, usecase, root, uri)
+            experiment = _experiment(client, usecase, mlflow_store.artifact_location(usecase.tracking, root))
+            number = str(experiment.experiment_id)
+            writer = BulkWriter.open(uri, number, experiment.artifact_location) if bulk else None
+        return cls(client, number, usecase, root, uri, writer=writer or ApiWriter(client, number))
 
     def start_batch(self, batch: Batch) -> str:
         """Start the parent run of a training batch and return its run id."""
         tags = {
-            "datadriver.batch": batch.id,
+            BATCH: batch.id,
             "datadriver.command": batch.command,
             "datadriver.host": batch.host,
             "mlflow.user": batch.user,
@@ -79,9 +87,12 @@ class Tracker:
 
     def finish_batch(self, run_id: str, *, metrics: Mapping[str, float] | None = None, failed: bool = False) -> None:
         """End a parent run, with pooled metrics and counts."""
+        from datadriver.tracking.api_writer import log  # noqa: PLC0415 - as above
+
         with self._asking():
-            self._log(run_id, finite(metrics or {}))
+            log(self.client, run_id, finite(metrics or {}))
             self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+            self.writer.finish()
 
     def record(  # noqa: PLR0913 - all that is known of one training
         self,
@@ -94,38 +105,32 @@ class Tracker:
         verdicts: Sequence[VerdictRecord] = (),
         code_revision: str | None = None,
     ) -> Version:
-        """Record one training: run, logged model, registered version with alias `challenger`.
+        """Record one training; see `record_all`."""
+        trained = Trained(instance, result, files, verdicts)
+        [version] = self.record_all(parent, [trained], code_digest=code_digest, code_revision=code_revision)
+        return version
 
-        `result.estimator` is not needed (a worker may have written `files`). The returned version is for
-        `Ledger.record_result`. A version of the same result that an earlier run registered, and was then killed
-        before the ledger knew of it, is taken over instead of made again.
+    def record_all(
+        self, parent: str, trained: Sequence[Trained], *, code_digest: str, code_revision: str | None = None
+    ) -> tuple[Version, ...]:
+        """Record trainings, each as run, logged model and registered version with alias `challenger`.
+
+        The returned versions are for the ledger. A version of the same result that an earlier run registered, and was
+        then killed before the ledger knew of it, is taken over instead of made again. The directories of the model
+        files may be moved away.
         """
-        key = Key(instance.unit.key, instance.model)
-        name = registered_name(self.usecase.name, key)
         with self._asking():
-            found = registry.finished_version(self.client, name, result.result_key, files.sha256)
-            if found is None:
-                content = run_content(
-                    instance, result, code_digest=code_digest, code_revision=code_revision, verdicts=verdicts
-                )
-                run_id, model = self._run(parent, key, result, files, content)
-                found = registry.register(
-                    self.client,
-                    name,
-                    run_id=run_id,
-                    model=model,
-                    tags={**_model_tags(content), "datadriver.sha256": files.sha256},
-                    description=result.decision.reason,
-                )
-                self.client.set_terminated(run_id)
-            self.client.set_registered_model_alias(name, "challenger", str(found.version))
-        return self._version(key, found, result, files)
+            origin = Origin(parent, self._batch_of(parent), code_digest, code_revision)
+            entries = [entry(self.usecase.name, origin, one) for one in trained]
+            found = self.writer.record(origin, entries)
+        return tuple(self._version(made, known) for made, known in zip(entries, found, strict=True))
 
     def set_champions(self, versions: Mapping[Key, int | None]) -> None:
         """Point the alias `champion` of each instance to its version, or remove it."""
         with self._asking():
-            for key, version in versions.items():
-                registry.set_champion(self.client, registered_name(self.usecase.name, key), version)
+            self.writer.set_champions(
+                {registered_name(self.usecase.name, key): version for key, version in versions.items()}
+            )
 
     def champions(self) -> Mapping[str, int]:
         """Version by registered model name, for all aliases `champion` of this use case."""
@@ -133,16 +138,20 @@ class Tracker:
             return registry.champions(self.client, f"{self.usecase.name}.")
 
     def discard_unfinished(self, batches: Collection[str]) -> int:
-        """Set runs that dead batches left RUNNING to KILLED; returns how many there were."""
+        """Set runs that dead batches left RUNNING to KILLED, and remove files that they wrote and did not record.
+
+        Returns how many runs there were.
+        """
         dead, token = [], None
         if not batches:
             return 0
         with self._asking():
+            self.writer.discard_unfinished(batches)
             while True:
                 page = self.client.search_runs(
                     [self.experiment_id], "attributes.status = 'RUNNING'", max_results=_PAGE, page_token=token
                 )
-                dead += [run.info.run_id for run in page if run.data.tags.get("datadriver.batch") in batches]
+                dead += [run.info.run_id for run in page if run.data.tags.get(BATCH) in batches]
                 token = page.token
                 if not token:
                     break
@@ -150,82 +159,21 @@ class Tracker:
                 self.client.set_terminated(run_id, "KILLED")
         return len(dead)
 
-    def _run(
-        self, parent: str, key: Key, result: TrainResult, files: ModelFiles, content: RunContent
-    ) -> tuple[str, LoggedModel]:
-        """Write the run with its logged model; it stays RUNNING until its version is registered."""
-        tags = {**content.tags, "mlflow.parentRunId": parent, "datadriver.batch": self._batch_of(parent)}
-        run_id = str(self.client.create_run(self.experiment_id, tags=tags, run_name=str(key)).info.run_id)
-        model = self.client.create_logged_model(
-            self.experiment_id,
-            name=logged_name(key),
-            source_run_id=run_id,
-            tags=_model_tags(content),
-            params=dict(content.params),
-            model_type=result.role,
-        )
-        adopt_mlmodel(files.path, model_id=model.model_id, run_id=run_id, location=model.artifact_location)
-        self.client.log_model_artifacts(model.model_id, str(files.path))
-        self.client.finalize_logged_model(model.model_id, "READY")
-        self._log(run_id, content.metrics, content.params, model_id=model.model_id)
-        self._log_lineage(run_id, model.model_id, key, result)
-        self._log_files(run_id, content.files)
-        return run_id, model
-
-    def _log(
-        self,
-        run_id: str,
-        metrics: Mapping[str, float],
-        params: Mapping[str, str] | None = None,
-        *,
-        model_id: str | None = None,
-    ) -> None:
-        from mlflow.entities import Metric, Param  # noqa: PLC0415 - loaded with the client, not before
-
-        at = int(time.time() * 1000)
-        measured = [Metric(name, value, at, 0, model_id=model_id) for name, value in metrics.items()]
-        given = [Param(name, value) for name, value in (params or {}).items()]
-        for start in range(0, max(len(given), 1), _REQUEST_LIMIT):
-            self.client.log_batch(run_id, measured if start == 0 else (), given[start : start + _REQUEST_LIMIT])
-
-    def _log_lineage(self, run_id: str, model_id: str, key: Key, result: TrainResult) -> None:
-        """Say which data went into the run and which model came out of it."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput  # noqa: PLC0415 - as above
-
-        source = {"datadriver.unit": key.unit, **window_text("train", result.train_window)}
-        frame = Dataset(
-            name=key.unit[:500],
-            digest=result.frame_digest[:36],
-            source_type="code",
-            source=json.dumps({"tags": source}),
-            profile=json.dumps(plain(result.rows)),
-        )
-        self.client.log_inputs(run_id, [DatasetInput(frame, [InputTag("mlflow.data.context", "training")])])
-        self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in files.items():
-                path = Path(folder, name)
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(content)
-            self.client.log_artifacts(run_id, folder)
-
     def _batch_of(self, parent: str) -> str:
         if parent not in self._batches:
-            self._batches[parent] = self.client.get_run(parent).data.tags["datadriver.batch"]
+            self._batches[parent] = self.client.get_run(parent).data.tags[BATCH]
         return self._batches[parent]
 
-    def _version(self, key: Key, found: ModelVersion, result: TrainResult, files: ModelFiles) -> Version:
-        number = int(found.version)
+    def _version(self, entry: Entry, found: Registered) -> Version:
+        result = entry.result
         return Version(
-            unit=key.unit,
-            model=key.model,
-            version=number,
-            run_id=found.run_id or "",
-            model_uri=f"models:/{found.name}/{number}",
-            path=self._path(found.source or ""),
-            sha256=files.sha256,
+            unit=entry.key.unit,
+            model=entry.key.model,
+            version=found.number,
+            run_id=found.run_id,
+            model_uri=f"models:/{found.name}/{found.number}",
+            path=self._path(found.source),
+            sha256=entry.files.sha256,
             result_key=result.result_key,
             role=result.role,
             method=result.method,
@@ -253,18 +201,15 @@ class Tracker:
             yield
 
 
-def _model_tags(content: RunContent) -> dict[str, str]:
-    return {name: content.tags[name] for name in ("datadriver.unit", "datadriver.model", "datadriver.result_key")}
-
-
-def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) -> str:
+def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) -> Experiment:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
 
     found = client.get_experiment_by_name(usecase.name)
     if found is None:
         try:
             tags = {"mlflow.note.content": usecase.description or f"Models of the use case {usecase.name}"}
-            return str(client.create_experiment(usecase.name, artifact_location=location, tags=tags))
+            made = client.create_experiment(usecase.name, artifact_location=location, tags=tags)
+            found = client.get_experiment(made)
         except MlflowException as error:  # another process was faster
             found = client.get_experiment_by_name(usecase.name)
             if found is None:
@@ -274,4 +219,4 @@ def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) ->
             f"the experiment {usecase.name!r} was deleted in MLflow: "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
         )
-    return str(found.experiment_id)
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from datadriver.tracking.writer import CHALLENGER, CHAMPION, RESULT_KEY, SHA256, Entry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,9 +20,9 @@ def finished_version(client: MlflowClient, name: str, result_key: str, sha256: s
 
     One whose run is of a killed batch is deleted; one whose run still goes on belongs to another process.
     """
-    wanted = f"name = '{name}' AND tags.`datadriver.result_key` = '{result_key}'"
+    wanted = f"name = '{name}' AND tags.`{RESULT_KEY}` = '{result_key}'"
     for version in client.search_model_versions(wanted):
-        if version.tags.get("datadriver.sha256") != sha256:
+        if version.tags.get(SHA256) != sha256:
             continue
         status = client.get_run(version.run_id).info.status if version.run_id else None
         if status == "FINISHED":
@@ -31,45 +32,44 @@ def finished_version(client: MlflowClient, name: str, result_key: str, sha256: s
     return None
 
 
-def register(  # noqa: PLR0913 - what MLflow keeps of a version
-    client: MlflowClient, name: str, *, run_id: str, model: LoggedModel, tags: Mapping[str, str], description: str
-) -> ModelVersion:
+def register(client: MlflowClient, entry: Entry, *, run_id: str, model: LoggedModel) -> ModelVersion:
     """Register a logged model as the next version."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - loaded with the client, not before
 
     try:
-        client.create_registered_model(name, tags={key: value for key, value in tags.items() if key in _NAMES})
+        client.create_registered_model(entry.name, tags=entry.instance_tags)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        name,
+        entry.name,
         source=model.artifact_location,  # `models:/<id>` would be resolved in whatever store is the process's default
         run_id=run_id,
-        tags=dict(tags),
-        description=description,
+        tags=entry.version_tags,
+        description=entry.content.summary,
         await_creation_for=0,
         model_id=model.model_id,
     )
-    link = json.dumps([{"name": name, "version": version.version}])
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": link})
+    client.set_logged_model_tags(model.model_id, version_link(entry.name, int(version.version)))
     return version
 
 
-_NAMES = ("datadriver.unit", "datadriver.model")
+def version_link(name: str, number: int) -> dict[str, str]:
+    """Tag of a logged model by which MLflow's pages lead to its version."""
+    return {"mlflow.modelVersions": json.dumps([{"name": name, "version": number}])}
 
 
 def set_champion(client: MlflowClient, name: str, version: int | None) -> None:
     """Point the alias `champion` to a version or remove it; a promoted version is no challenger any more."""
     aliases = {alias: int(of) for alias, of in client.get_registered_model(name).aliases.items()}
     if version is None:
-        if "champion" in aliases:
-            client.delete_registered_model_alias(name, "champion")
+        if CHAMPION in aliases:
+            client.delete_registered_model_alias(name, CHAMPION)
         return
-    if aliases.get("champion") != version:
-        client.set_registered_model_alias(name, "champion", str(version))
-    if aliases.get("challenger") == version:
-        client.delete_registered_model_alias(name, "challenger")
+    if aliases.get(CHAMPION) != version:
+        client.set_registered_model_alias(name, CHAMPION, str(version))
+    if aliases.get(CHALLENGER) == version:
+        client.delete_registered_model_alias(name, CHALLENGER)
 
 
 def champions(client: MlflowClient, prefix: str) -> dict[str, int]:
@@ -79,8 +79,8 @@ def champions(client: MlflowClient, prefix: str) -> dict[str, int]:
     while True:
         page = client.search_registered_models(f"name LIKE '{prefix}%'", _PAGE, page_token=token)
         for model in page:
-            if model.name.startswith(prefix) and "champion" in model.aliases:
-                found[model.name] = int(model.aliases["champion"])
+            if model.name.startswith(prefix) and CHAMPION in model.aliases:
+                found[model.name] = int(model.aliases[CHAMPION])
         token = page.token
         if not token:
             return found

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -21,17 +22,25 @@ if TYPE_CHECKING:
     from datadriver.data.window import Window
     from datadriver.training.results import TrainResult
 
+DATA_TAG = ("mlflow.data.context", "training")
+"""Name and value of the tag that says what a run used its data for."""
+
 _LONGEST = 5000  # characters of a parameter or tag that every MLflow store takes
 
 
 @dataclass(frozen=True)
 class RunContent:
-    """The content of one run; the keys are ones that MLflow accepts."""
+    """The content of one run; the keys are ones that MLflow accepts.
+
+    `data` are the fields of MLflow's `Dataset`: which data went into the run. `summary` is its decision in one line.
+    """
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     files: Mapping[str, bytes]
+    data: Mapping[str, str]
+    summary: str
 
 
 def run_content(
@@ -48,7 +57,17 @@ def run_content(
         metrics=_metrics(result),
         tags=_tags(instance, result, code_digest=code_digest, code_revision=code_revision),
         files=_files(instance, result, verdicts),
+        data=_data(instance.unit.key, result),
+        summary=_short(result.decision.reason),
     )
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a run into a folder, some of them one folder deeper."""
+    for inner in {(folder / name).parent for name in files} | {folder}:
+        inner.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
 
 
 def mlflow_key(text: str) -> str:
@@ -130,6 +149,16 @@ def _tags(instance: Instance, result: TrainResult, *, code_digest: str, code_rev
     return {**ours, **mlflows}
 
 
+def _data(unit: str, result: TrainResult) -> dict[str, str]:
+    return {
+        "name": unit[:500],
+        "digest": result.frame_digest[:36],
+        "source_type": "code",
+        "source": json.dumps({"tags": {"datadriver.unit": unit, **window_text("train", result.train_window)}}),
+        "profile": json.dumps(plain(result.rows)),
+    }
+
+
 def _files(instance: Instance, result: TrainResult, verdicts: Sequence[VerdictRecord]) -> dict[str, bytes]:
     config = {
         "unit": instance.unit.key,
@@ -146,7 +175,7 @@ def _files(instance: Instance, result: TrainResult, verdicts: Sequence[VerdictRe
         "versions": versions("datadriver"),
     }
     files = {
-        "config.yaml": yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(),
+        "config.yaml": yaml_text(config, sort_keys=False).encode(),
         "environment.json": _json(environment),
         "decision.json": _json({**plain(result.decision), "metrics": result.metrics, "warnings": result.warnings}),
         **{f"plots/{name}": image for name, image in result.plots.items()},
@@ -154,6 +183,12 @@ def _files(instance: Instance, result: TrainResult, verdicts: Sequence[VerdictRe
     if verdicts:
         files["verdicts.json"] = _json(list(verdicts))
     return files
+
+
+def yaml_text(content: Any, *, sort_keys: bool = True) -> str:
+    """Plain values as YAML; by libyaml, which takes a tenth of the time, where PyYAML was built with it."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(content, Dumper=dumper, sort_keys=sort_keys, allow_unicode=True))
 
 
 def _json(value: Any) -> bytes:

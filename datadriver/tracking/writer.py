@@ -1,0 +1,116 @@
+"""Who writes trainings into a tracking store: one Protocol, two writers (`api_writer`, `bulk_writer`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from datadriver.config.fleet import Instance
+from datadriver.tracking.model_files import ModelFiles
+from datadriver.tracking.names import registered_name
+from datadriver.tracking.records import Key, VerdictRecord
+from datadriver.tracking.run_content import RunContent, run_content
+
+if TYPE_CHECKING:
+    from datadriver.training.results import TrainResult
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training that waits to be recorded; `result.estimator` is not needed, it is in `files`."""
+
+    instance: Instance
+    result: TrainResult
+    files: ModelFiles
+    verdicts: Sequence[VerdictRecord] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What all trainings of a batch have in common: its parent run, its id in the ledger, the code."""
+
+    parent: str
+    batch: str
+    code_digest: str
+    code_revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training as MLflow will show it: `name` is that of the registered model."""
+
+    key: Key
+    name: str
+    result: TrainResult
+    files: ModelFiles
+    content: RunContent
+
+    @property
+    def model_tags(self) -> dict[str, str]:
+        """Tags of the logged model."""
+        return {name: self.content.tags[name] for name in (*INSTANCE_TAGS, RESULT_KEY)}
+
+    @property
+    def version_tags(self) -> dict[str, str]:
+        """Tags of the registered version: from them a version of the same result is known again."""
+        return {**self.model_tags, SHA256: self.files.sha256}
+
+    @property
+    def instance_tags(self) -> dict[str, str]:
+        """Tags of the registered model."""
+        return {name: self.content.tags[name] for name in INSTANCE_TAGS}
+
+
+INSTANCE_TAGS = ("datadriver.unit", "datadriver.model")
+RESULT_KEY = "datadriver.result_key"
+SHA256 = "datadriver.sha256"
+BATCH = "datadriver.batch"
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+def entry(usecase: str, origin: Origin, trained: Trained) -> Entry:
+    """Lay out one training for MLflow."""
+    instance, result = trained.instance, trained.result
+    key = Key(instance.unit.key, instance.model)
+    content = run_content(
+        instance,
+        result,
+        code_digest=origin.code_digest,
+        code_revision=origin.code_revision,
+        verdicts=trained.verdicts,
+    )
+    return Entry(key, registered_name(usecase, key), result, trained.files, content)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Version `number` of the registered model `name`; `source` is where its model directory is."""
+
+    name: str
+    number: int
+    run_id: str
+    source: str
+
+
+class Writer(Protocol):
+    """Writes into the experiment of one use case."""
+
+    def record(self, origin: Origin, entries: Sequence[Entry]) -> list[Registered]:
+        """Make of each training a run, a logged model and a registered version with the alias `challenger`.
+
+        A finished version of the same result key and bytes is taken over instead of made again. The directories
+        `entry.files.path` may be moved away.
+        """
+
+    def set_champions(self, versions: Mapping[str, int | None]) -> None:
+        """Point the alias `champion` to a version, by registered model, or remove it.
+
+        A version that becomes champion is no challenger any more.
+        """
+
+    def discard_unfinished(self, batches: Collection[str]) -> None:
+        """Remove artefacts that these batches wrote and did not come to record."""
+
+    def finish(self) -> None:
+        """Leave the store fit for being read, at the end of a batch."""
