@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datadriver.config.fleet import AttributeValue
+from datadriver.data.window import Window
 from datadriver.fleet.status import InstanceStatus
 from datadriver.reporting.bands import Bound
 from datadriver.tracking.monitor_records import Alarm, CheckState, Health, RetrainRequest
@@ -139,7 +140,7 @@ class AssetLine:
     Attributes:
         id: as the plant writes it; `page` is the name of its page's file, without folder.
         attributes: of the fleet table.
-        state: its gravest, see `gather.state_of`.
+        state: its gravest, see `monitoring.standing`.
         reason: of that state, in words; never empty.
         checks: how each check stands, the gravest first.
         instances: the models that serve it.
@@ -237,6 +238,7 @@ class FleetFacts:
     """Everything that the fleet page shows, and what the other pages are made of.
 
     Attributes:
+        period: what pages look back on; its end is that of the newest window.
         assets: worst first.
         attributes: names of the fleet table's columns, in its order.
         models: in the order of `usecase.yaml`.
@@ -244,6 +246,7 @@ class FleetFacts:
     """
 
     heading: Heading
+    period: Window
     assets: tuple[AssetLine, ...]
     attributes: tuple[str, ...]
     models: tuple[ModelFacts, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,8 @@ class Looks:
 def looks(ledger: Ledger) -> Mapping[str, Looks]:
     """When each asset was monitored, whether or not it is in the fleet still."""
     table = schema.monitored.c
-    statement = sa.select(table.asset, table.first_at, table.at)
-    return {asset: Looks(first, last) for asset, first, last in _tuples(ledger, statement)}
+    found = _rows(ledger, sa.select(table.asset, table.first_at, table.at))
+    return {row["asset"]: Looks(row["first_at"], row["at"]) for row in found}
 
 
 def recent_versions(ledger: Ledger, *, newest: int = 8) -> Mapping[Key, tuple[Version, ...]]:
@@ -74,8 +74,3 @@ def newly_failing(ledger: Ledger, at: str) -> tuple[Outcome, ...]:
 def _rows(ledger: Ledger, statement: sa.Select[Any]) -> list[dict[str, Any]]:
     with ledger.reading() as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
-
-
-def _tuples(ledger: Ledger, statement: sa.Select[Any]) -> Sequence[Any]:
-    with ledger.reading() as connection:
-        return connection.execute(statement).all()
