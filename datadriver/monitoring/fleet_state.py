@@ -6,34 +6,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 
+from datadriver.monitoring.standing import state_of
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.monitor_records import HEALTHS
+from datadriver.tracking.monitor_records import CheckState, Health
 from datadriver.tracking.monitoring import open_requests
 from datadriver.tracking.records import instant_order
 
-_COLUMNS = ("asset", "unit", "model", "check", "state", "severity", "value", "limit", "measure", "window_end")
 K = TypeVar("K")
-_GRAVITY: Mapping[str, int] = {state: rank for rank, state in enumerate(HEALTHS)}
-
-
-class CheckRow(NamedTuple):
-    """The newest state of one check, without its words."""
-
-    asset: str
-    unit: str
-    model: str
-    check: str
-    state: str
-    severity: str
-    value: float | None
-    limit: float | None
-    measure: str
-    window_end: str
+_LONG = ("reason", "recent", "owner", "runbook")  # what nobody counts
 
 
 @dataclass(frozen=True)
@@ -42,7 +27,7 @@ class FleetState:
 
     Attributes:
         fleet: ids of all its assets.
-        checks: newest state of every check of these assets.
+        checks: newest state of every check of these assets, without its words.
         alarms: how many are open, by severity and check.
         runs: when each command last ended well, as Unix time.
         broken: whether the newest run of each command broke off or was killed.
@@ -50,21 +35,20 @@ class FleetState:
     """
 
     fleet: frozenset[str]
-    checks: tuple[CheckRow, ...]
+    checks: tuple[CheckState, ...]
     alarms: Mapping[tuple[str, str], int]
     runs: Mapping[str, float]
     broken: Mapping[str, bool]
     requests: int
 
     def assets(self) -> Mapping[str, int]:
-        """How many assets are in each state: that of their gravest check; never looked at is `unknown`."""
-        gravest = _gravest((row.asset, row.state) for row in self.checks)
-        return Counter(gravest.get(asset, "unknown") for asset in self.fleet)
+        """How many assets are in each state, by the rule of the report; one that was never looked at is `unknown`."""
+        found = _standing((row.asset, row) for row in self.checks)
+        return Counter(found.get(asset, "unknown") for asset in self.fleet)
 
     def instances(self) -> Mapping[str, int]:
-        """How many monitored instances are in each state: that of the gravest check of their own."""
-        own = (((row.unit, row.model), row.state) for row in self.checks if row.model)
-        return Counter(_gravest(own).values())
+        """How many monitored instances are in each state, by the same rule and their own checks."""
+        return Counter(_standing((row.key, row) for row in self.checks if row.key is not None).values())
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """How many checks are in each state, by name and state."""
@@ -86,7 +70,8 @@ def read_fleet_state(ledger: Ledger, assets: Collection[str]) -> FleetState:
     states, alarms, batches = schema.check_states.c, schema.alarms.c, schema.batches.c
     newest = sa.func.max(batches.finished_at), sa.func.max(batches.started_at)
     with ledger.reading() as connection:
-        checks = connection.execute(sa.select(*(states[name] for name in _COLUMNS))).all()
+        checks = connection.execute(sa.select(*(column for column in states if column.name not in _LONG))).mappings()
+        kept = tuple(CheckState(**row) for row in checks if row["asset"] in fleet)
         opened = connection.execute(
             sa.select(alarms.severity, alarms.check, alarms.asset).where(alarms.closed.is_(None))
         ).all()
@@ -97,7 +82,7 @@ def read_fleet_state(ledger: Ledger, assets: Collection[str]) -> FleetState:
         ).all()
     return FleetState(
         fleet,
-        tuple(CheckRow(*row) for row in checks if row[0] in fleet),
+        kept,
         Counter((severity, check) for severity, check, asset in opened if asset in fleet),
         {command: instant_number(finished) for command, state, finished, _ in ended if state == "done"},
         _broken((command, state, started) for command, state, _, started in ended),
@@ -119,12 +104,11 @@ def instant_number(text: str) -> float:
     return float(text) if is_step(text) else datetime.fromisoformat(text).timestamp()
 
 
-def _gravest(states: Iterable[tuple[K, str]]) -> dict[K, str]:
-    found: dict[K, str] = {}
-    for key, state in states:
-        if key not in found or _GRAVITY[state] < _GRAVITY[found[key]]:
-            found[key] = state
-    return found
+def _standing(checks: Iterable[tuple[K, CheckState]]) -> dict[K, Health]:
+    found: dict[K, list[CheckState]] = {}
+    for key, check in checks:
+        found.setdefault(key, []).append(check)
+    return {key: state_of(own) for key, own in found.items()}
 
 
 def _broken(ended: Iterable[tuple[str, str, str]]) -> dict[str, bool]:

@@ -21,13 +21,12 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.monitoring.facts import DATA_CHECKS, MODEL_CHECKS
 from datadriver.monitoring.fleet_state import FleetState, instant_number, is_step, read_fleet_state
+from datadriver.monitoring.messages import SEVERITIES
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.monitor_records import HEALTHS
+from datadriver.tracking.monitor_records import HEALTHS, CheckState
 
 SHOWN = ("alarm", "silenced", "pending")
 """States in which a check has a series of its own."""
-
-SEVERITIES = ("critical", "warning", "info")
 
 _CHECKS = (*DATA_CHECKS, *MODEL_CHECKS)
 _CHECK = ("asset", "unit", "model", "check")
@@ -102,9 +101,9 @@ class _Fleet(Collector):
         yield from self._runs(state)
 
     def _counts(self, state: FleetState) -> Iterator[GaugeMetricFamily]:
-        text = "Assets of the fleet by the state of their gravest check; one that was never looked at is unknown."
+        text = "Assets of the fleet by the state of their checks; one that was never looked at is unknown."
         yield self._gauge("assets", text, ("state",), _by_state(state.assets()))
-        text = "Monitored instances by the state of the gravest check of their own; data checks are their asset's."
+        text = "Monitored instances by the state of their own checks; those of data are their asset's."
         yield self._gauge("instances", text, ("state",), _by_state(state.instances()))
         text = "Checks by name and newest state."
         yield self._gauge("checks", text, ("check", "state"), _full(_CHECKS, HEALTHS) | dict(state.counts()))
@@ -116,12 +115,12 @@ class _Fleet(Collector):
     def _checks(self, state: FleetState) -> Iterator[GaugeMetricFamily]:
         rows = [row for row in state.checks if row.state in SHOWN]
         text = "1 for every check of an asset or instance that is in alarm, silenced or pending."
-        shown: _Samples = {(*row[:4], row.severity, row.state): 1 for row in rows}
+        shown: _Samples = {(*_key(row), row.severity, row.state): 1 for row in rows}
         yield self._gauge("check_state", text, (*_CHECK, "severity", "state"), shown)
         text = "Figure of every check that is in alarm, silenced or pending; `measure` is its unit."
-        values: _Samples = {(*row[:4], row.measure): row.value for row in rows if row.value is not None}
+        values: _Samples = {(*_key(row), row.measure): row.value for row in rows if row.value is not None}
         yield self._gauge("check_value", text, (*_CHECK, "measure"), values)
-        limits: _Samples = {(*row[:4], row.measure): row.limit for row in rows if row.limit is not None}
+        limits: _Samples = {(*_key(row), row.measure): row.limit for row in rows if row.limit is not None}
         yield self._gauge("check_limit", "What that figure is compared with.", (*_CHECK, "measure"), limits)
 
     def _instants(self, state: FleetState) -> Iterator[GaugeMetricFamily]:
@@ -150,6 +149,10 @@ class _Fleet(Collector):
         for key, value in samples.items():
             family.add_metric((self._usecase, *key), value)
         return family
+
+
+def _key(check: CheckState) -> tuple[str, ...]:
+    return check.asset, check.unit, check.model, check.check
 
 
 def _by_state(counts: Mapping[str, int]) -> dict[tuple[str, ...], float]:

@@ -1,0 +1,145 @@
+"""Where messages go: a URL as Apprise reads it. Nothing that this module says contains a secret of the URL."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from datadriver.errors import ConfigError, MissingExtraError, nearest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_LONGEST = 4000  # characters of a message that someone still reads
+_MARGIN = 0.75  # of a service's own limit: where it wants HTML, the text grows
+_SHORTEST_SECRET = 4
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """One URL and what is allowed to be known of it.
+
+    Attributes:
+        url: with its secrets.
+        place: where in the configuration it is.
+    """
+
+    url: str = field(repr=False)
+    place: str
+
+    @property
+    def digest(self) -> str:
+        """What the ledger knows the receiver by."""
+        return hashlib.sha256(self.url.encode()).hexdigest()[:32]
+
+    @property
+    def name(self) -> str:
+        """Place and kind: `monitor.notify[0] (mailto)`."""
+        return f"{self.place} ({_schema(self.url) or 'no URL'})"
+
+
+class Channel:
+    """A receiver that Apprise understands, ready to be written to."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        """Find the service of a URL, without a network.
+
+        Raises:
+            ConfigError: Apprise does not understand the URL.
+            MissingExtraError: Apprise is not installed.
+        """
+        self.receiver = receiver
+        self._apprise = _apprise()
+        with _logged() as said:
+            self._service = self._apprise.Apprise.instantiate(receiver.url, asset=self._asset())
+        if self._service is None:
+            raise ConfigError(f"{receiver.place}.to: {_complaint(receiver.url, self._apprise, _last(said))}")
+
+    @property
+    def longest(self) -> int:
+        """Most characters that a message may have."""
+        return min(_LONGEST, int(self._service.body_maxlen * _MARGIN))
+
+    def send(self, title: str, body: str, *, severity: str | None) -> str | None:
+        """Send a message; returns why it was not taken, None if it was."""
+        kind = {"critical": "FAILURE", "warning": "WARNING", None: "SUCCESS"}.get(severity, "INFO")
+        apprise = self._apprise
+        messenger = apprise.Apprise(asset=self._service.asset)
+        messenger.add(self._service)
+        with _logged() as said:
+            taken = messenger.notify(
+                body, title, notify_type=apprise.NotifyType[kind], body_format=apprise.NotifyFormat.TEXT
+            )
+        return None if taken else self._without_secrets(_last(said) or "the service did not take the message")
+
+    def _asset(self) -> Any:
+        return self._apprise.AppriseAsset(
+            app_id="datadriver",
+            app_desc="datadriver",
+            app_url="",
+            async_mode=False,
+            storage_mode=self._apprise.PersistentStoreMode.MEMORY,
+        )
+
+    def _without_secrets(self, text: str) -> str:
+        """Blank out every part of the URL but a host that Apprise shows itself."""
+        shown = urlsplit(self._service.url(privacy=True)).hostname or ""
+        parts = re.split(r"[/:@?&=#,;]+", self.receiver.url.partition("://")[2])
+        for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
+            if len(part) >= _SHORTEST_SECRET and part.casefold() != shown:
+                text = text.replace(part, "***")
+        return text
+
+
+def _apprise() -> ModuleType:
+    try:
+        import apprise  # noqa: PLC0415 - an extra, and slow to import
+    except ImportError as error:
+        raise MissingExtraError("notify", "`monitor.notify`") from error
+    module: ModuleType = apprise
+    return module
+
+
+def _complaint(url: str, apprise: ModuleType, said: str) -> str:
+    schema = _schema(url)
+    known = set(apprise.manager_plugins.NotificationManager().schemas())
+    if schema is None:
+        return "that is no URL as Apprise reads it, such as mailto://user:password@example.com"
+    if schema not in known:
+        return f"Apprise knows no service {schema}://{nearest(schema, known)}"
+    why = "" if "://" in said or not said else f" ({said})"
+    return f"Apprise does not understand this URL of {schema}://{why}; see its page about that service"
+
+
+def _schema(url: str) -> str | None:
+    found = re.match(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://", url)
+    return found[1].lower() if found else None
+
+
+def _last(said: list[str]) -> str:
+    return said[-1].strip().splitlines()[0] if said and said[-1].strip() else ""
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect what Apprise warns of, which is all it tells of a failure, and keep it from other logs."""
+    said: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    logger, handler = logging.getLogger("apprise"), Collector(logging.WARNING)
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
