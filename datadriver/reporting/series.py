@@ -43,13 +43,14 @@ class Grid:
 class Curve:
     """A series on a grid, NaN where it has nothing; `low` and `high` are None where no step holds several values.
 
-    `every` is the usual distance of neighbouring values in steps: one that comes every third step has no gap there.
+    Neighbouring values no further apart than `joined` steps have no gap between them: one that comes every third step
+    is complete.
     """
 
     mean: Floats
     low: Floats | None = None
     high: Floats | None = None
-    every: int = 1
+    joined: int = 1
 
 
 def fit_grid(first: int, last: int, spacing: int, *, points: int = POINTS) -> Grid:
@@ -92,24 +93,31 @@ def put_on(grid: Grid, numbers: Numbers, mean: Floats, within: Within | None = N
         return Curve(result)
     heads = np.flatnonzero(np.append(True, cells[1:] != cells[:-1]))
     held = cells[heads]
-    every = usual_spacing(held)
+    joined = _joined(grid, numbers[usable], held)
     if len(heads) == len(cells) and within is None:
         result[held] = mean
-        return Curve(result, every=every)
+        return Curve(result, joined=joined)
     lows, highs, weights = (one[usable] for one in within or (mean_all, mean_all, np.ones(len(mean_all))))
     weights = np.maximum(weights, 1.0)
     result[held] = np.add.reduceat(mean * weights, heads) / np.add.reduceat(weights, heads)
     low, high = np.full(grid.size, np.nan), np.full(grid.size, np.nan)
     low[held] = np.fmin.reduceat(np.fmin(lows, mean), heads)
     high[held] = np.fmax.reduceat(np.fmax(highs, mean), heads)
-    return Curve(result, low, high, every)
+    return Curve(result, low, high, joined)
 
 
-def pack(values: Floats, *, every: int = 1) -> dict[str, float | str]:
+def _joined(grid: Grid, numbers: Numbers, held: Numbers) -> int:
+    """Return how far apart values are that follow one another: their usual distance, with room if it is not exact."""
+    spacing = usual_spacing(numbers)
+    exact = spacing % grid.step == 0 or not ((numbers - numbers[0]) % spacing).any()
+    return usual_spacing(held) * (1 if exact else 2)
+
+
+def pack(values: Floats, *, joined: int = 1) -> dict[str, float | str]:
     """Pack values into 16 bits each as base64, 65,534 levels from the smallest to the largest.
 
-    Nothing is lost that a plot could show, and the text needs no escaping. Steps without a value are gaps, unless the
-    series has one only every so many steps: then those in between are bridged.
+    Nothing is lost that a plot could show, and the text needs no escaping. Steps without a value are gaps, but for
+    those between values no further apart than `joined` steps, which the line bridges.
     """
     known = np.isfinite(values)
     codes = np.full(len(values), _GAP, dtype="<u2")
@@ -118,18 +126,18 @@ def pack(values: Floats, *, every: int = 1) -> dict[str, float | str]:
         offset, top = float(values[known].min()), float(values[known].max())
         scale = (top - offset) / _LEVELS or 1.0
         codes[known] = np.rint((values[known] - offset) / scale)
-        if every > 1:
-            codes[_bridged(known, every)] = _BRIDGE
+        if joined > 1:
+            codes[_bridged(known, joined)] = _BRIDGE
     return {"o": _short(offset), "s": _short(scale), "d": base64.b64encode(codes.tobytes()).decode("ascii")}
 
 
-def _bridged(known: npt.NDArray[np.bool_], every: int) -> npt.NDArray[np.bool_]:
-    """Flag the empty steps between two values that are no further apart than usual (and half as much again)."""
+def _bridged(known: npt.NDArray[np.bool_], joined: int) -> npt.NDArray[np.bool_]:
+    """Flag the empty steps between two values that follow one another."""
     places = np.flatnonzero(known)
-    near = np.diff(places) <= every * 1.5
+    near = np.diff(places) <= joined
     change = np.zeros(len(known) + 1, dtype=np.int64)
-    np.add.at(change, places[:-1][near], 1)
-    np.add.at(change, places[1:][near], -1)
+    change[places[:-1][near]] += 1
+    change[places[1:][near]] -= 1
     return (np.cumsum(change[:-1]) > 0) & ~known
 
 

@@ -46,12 +46,14 @@
     const style = getComputedStyle(document.documentElement);
     const get = (name, other) => style.getPropertyValue(name).trim() || other;
     colours = {
-      line: get("--plot-line", "#2563a8"), band: get("--plot-band", "#2563a833"), other: get("--plot-other", "#9a5b00"),
-      grid: get("--plot-grid", "#8883"), text: get("--plot-text", "#555"), limit: get("--plot-limit", "#b3261e"),
-      beyond: get("--plot-beyond", "#b3261e14"), alarm: get("--plot-alarm", "#b3261e40"),
+      tones: [1, 2, 3, 4, 5, 6].map((one) => get(`--plot-${one}`, "#2563a8")), band: get("--plot-band", "#2563a833"),
+      grid: get("--plot-grid", "#8883"), text: get("--muted", "#555"), limit: get("--plot-limit", "#b3261e"),
+      beyond: get("--plot-beyond", "#b3261e14"), alarm: get("--plot-alarm", "#b3261e40"), silent: get("--plot-silent", "#57458a1f"),
       event: get("--plot-event", "#6b3fa0"), work: get("--plot-work", "#00796b"), range: get("--plot-range", "#888"),
     };
   };
+  const tone = (line) => colours.tones[line.tone % colours.tones.length];
+  const DASHES = [undefined, [6, 3], [2, 2], [8, 3, 2, 3]];
   readColours();
 
   // ---- what uPlot does not draw by itself: limits, alarms, events
@@ -66,6 +68,8 @@
   };
   const across = (u, at) => u.valToPos(at, "x", true);
   const behind = (plot) => (u) => clipped(u, (ctx, box, scale) => {
+    ctx.fillStyle = colours.silent;
+    for (const [from, to] of doc.silent) ctx.fillRect(across(u, from), box.top, across(u, to) - across(u, from), box.height);
     for (const [from, to] of plot.alarms || []) {
       const left = across(u, from), width = Math.max(across(u, to) - left, 2 * scale);
       ctx.fillStyle = colours.alarm;
@@ -138,21 +142,27 @@
     plot.columns.slice(1).forEach((_, i) => {
       const column = i + 1, line = plot.lines.find((one) => one.column === column);
       const edge = plot.lines.some((one) => one.low === column || one.high === column);
-      const stroke = () => (edge ? "transparent" : line.second ? colours.other : colours.line);
+      const stroke = () => (edge ? "transparent" : tone(line));
       const points = edge ? { show: false } : { show: true, size: 4, stroke, fill: stroke, filter: alone };
       if (plot.stepped && !edge)
-        series.push({ stroke, width: 1.6, points: { ...points, size: 5, filter: null }, paths: uPlot.paths.linear() });
-      else series.push({ stroke, width: edge ? 0 : 1.4, dash: line && line.second ? [5, 3] : undefined, points });
+        series.push({ stroke, width: 1.6, dash: DASHES[line.tone % 4], points: { ...points, size: 5, filter: null }, paths: uPlot.paths.linear() });
+      else series.push({ stroke, width: edge ? 0 : 1.4, dash: edge ? undefined : DASHES[line.tone % 4], points });
     });
     return series;
+  };
+  const dot = (plot, column) => { // the cursor's point on a line; the edges of a band have none
+    if (!plot.lines.some((line) => line.column === column)) return false;
+    const made = document.createElement("div");
+    Object.assign(made.style, { width: "7px", height: "7px", marginLeft: "-3.5px", marginTop: "-3.5px" });
+    return made;
   };
   const options = (plot, width) => ({
     width, height: plot.height || 132, legend: { show: false },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), doc.zone === "UTC" ? "Etc/UTC" : doc.zone),
     cursor: {
       y: false, drag: { x: true, y: false, setScale: false }, sync: { key: "page", setSeries: false, scales: ["x", null] },
-      points: { size: 7, fill: () => colours.line, stroke: () => colours.line,
-                show: (u, i) => (plot.lines.some((line) => line.column === i) ? undefined : false) },
+      points: { show: (u, i) => dot(plot, i), size: 7, width: 0,
+                fill: (u, i) => tone(plot.lines.find((line) => line.column === i) || plot.lines[0]) },
       bind: { dblclick: () => () => zoom(null) },
     },
     padding: [8, RIGHT, 0, 0],
@@ -166,7 +176,7 @@
         ...(isTime ? { values: clockFaces } : { values: (u, ticks) => ticks.map((at) => at.toLocaleString("en")) }) },
       { stroke: () => colours.text, grid: { stroke: () => colours.grid, width: 1 }, ticks: { show: false },
         font: "11px system-ui, sans-serif", size: LEFT, gap: 6, space: 26,
-        values: (u, ticks) => ticks.map((value) => (plot.share ? `${figure(value * 100)}%` : figure(value))) },
+        values: (u, ticks) => ticks.map((value) => figure(value)) },
     ],
     hooks: {
       drawClear: [behind(plot)], draw: [inFront],
