@@ -15,7 +15,7 @@ from datadriver.config.monitor_section import Fraction, VotesField
 from datadriver.config.section import Section
 from datadriver.config.sections import UseCase
 from datadriver.config.shape import is_section
-from datadriver.config.values import AmountField, Duration, Reference, Span, format_amount
+from datadriver.config.values import AmountField, Duration, Reference, Size, Span, format_amount
 
 _TOP = """\
 # usecase.yaml
@@ -34,6 +34,7 @@ as `NO`, `on` and `yes` are text, as in YAML 1.2; only `true` and `false` are tr
 | span | a duration where `data.index` is `time`, a whole number of steps where it is `step` |
 | amount | a duration (`60d`), a share (`20%`) or a number of rows (`400 rows`) |
 | share | a part of a whole: `10%` or `0.1` |
+| size | bytes: `512MB`, `2GB`, `1.5GiB` |
 | votes | so many of the last windows: `3 of 5` |
 | function | `package.module:function`, of the use case's own package or of an installed one |
 | expression | `country == "NO" and depth_m > 1000`: attributes and literals with `==` `!=` `<` `<=` `>` `>=` `in` \
@@ -47,6 +48,7 @@ _NAMED: tuple[tuple[Any, str], ...] = (
     (Reference, "function"),
     (Fraction, "share"),
     (VotesField, "votes"),
+    (Size, "size"),
 )
 _PLAIN = {
     str: "text",

@@ -55,6 +55,8 @@ def _rules(usecase: UseCase) -> Iterator[Problem]:
         yield from model_problems(usecase, name, model)
     yield from _span_problems(usecase)
     yield from _schedule_problems(usecase)
+    if not usecase.workers.timeout:
+        yield Problem(("workers", "timeout"), "must be more than zero")
     yield from monitor_problems(usecase)
     if not 0 <= usecase.seed < 2**32:
         yield Problem(("seed",), f"must be from 0 to {2**32 - 1}, not {usecase.seed}")

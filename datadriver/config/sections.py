@@ -5,13 +5,14 @@ Field descriptions are the configuration reference: `docs/reference/config.md` i
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from datadriver.config.monitor_section import Monitor
 from datadriver.config.section import Action, Number, Recipe, Section, Severity, Stage
-from datadriver.config.values import AmountField, Duration, Reference, Span
+from datadriver.config.values import AmountField, Duration, Reference, Size, Span
 
 
 class SqlTable(Section):
@@ -357,6 +358,16 @@ class Ledger(Section):
     """SQLAlchemy URL of SQLite or PostgreSQL."""
 
 
+class Workers(Section):
+    """The processes that train, judge and score, one job (all that is due for one unit) at a time."""
+
+    timeout: Duration = Field(default=timedelta(hours=1), json_schema_extra={"default": "1h"})
+    """Longest time for one job; then its process is ended, and the rest of the fleet goes on."""
+    memory: Size | None = None
+    """Most memory that one process may use, such as `2GB`; a job that needs more is ended. Default: an equal share of
+    the machine's (or the container's) memory."""
+
+
 class Scores(Section):
     """Where batch scores go and what a bare `datadriver score` covers."""
 
@@ -387,6 +398,7 @@ class UseCase(Section):
     tracking: Tracking = Tracking()
     ledger: Ledger = Ledger()
     scores: Scores = Scores()
+    workers: Workers = Workers()
     seed: int = 0
     """Seed of everything random; part of the result key."""
     environments: dict[str, dict[str, Any]] = {}

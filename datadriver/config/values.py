@@ -19,6 +19,10 @@ _UNITS = {
     "w": "weeks",
 }
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|w)", re.IGNORECASE)
+_SIZES = {"b": 1} | {
+    f"{letter}{i}b": (1024 if i else 1000) ** power for power, letter in enumerate("kmgt", 1) for i in ("", "i")
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)", re.IGNORECASE)
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -136,6 +140,35 @@ def parse_fraction(value: object) -> float:
     return fraction
 
 
+def parse_size(value: object) -> int:
+    """Read a number of bytes, written `2GB`, `512 MiB` or plain.
+
+    >>> parse_size("1.5GB"), parse_size("2 GiB")
+    (1500000000, 2147483648)
+
+    Raises:
+        ValueError: if it is written otherwise, or is nothing.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    match = _SIZE.fullmatch(str(value).strip())
+    size = int(float(match[1]) * _SIZES[match[2].lower()]) if match and match[2].lower() in _SIZES else 0
+    if not size:
+        raise ValueError(f"{value!r} is not a size; write a number and a unit, such as 2GB or 512MB")
+    return size
+
+
+def format_size(size: int) -> str:
+    """Write a number of bytes with the largest unit in which it is a whole number.
+
+    >>> format_size(1_500_000_000), format_size(2 * 1024**3)
+    ('1500MB', '2GiB')
+    """
+    units = sorted(_SIZES, key=lambda unit: -_SIZES[unit])
+    unit = next(unit for unit in units if size % _SIZES[unit] == 0)
+    return f"{size // _SIZES[unit]}{unit.upper().replace('I', 'i')}"
+
+
 class Votes(NamedTuple):
     """`needed` of the last `of` windows."""
 
@@ -198,6 +231,14 @@ Span = Annotated[
     WithJsonSchema({"type": ["string", "integer"], "examples": ["365d", 200]}),
 ]
 """A length of the index: a duration where the index is time, a whole number where it is a step."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    PlainSerializer(format_size, return_type=str),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["2GB", "512MB"]}),
+]
+"""A number of bytes."""
 
 AmountField = Annotated[
     Any,

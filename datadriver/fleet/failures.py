@@ -6,7 +6,10 @@ import errno
 import sqlite3
 from collections.abc import Iterator
 
-from datadriver.errors import DatadriverError, UnavailableError
+from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
+
+MORE_MEMORY = "read less (`window.train`, `tags`), start fewer `--workers`, or give each more with `workers.memory`"
+"""What to do when a worker needs more memory than it may have."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -24,6 +27,9 @@ def full_disk(error: BaseException) -> UnavailableError | None:
 
 def deliberate(error: BaseException) -> DatadriverError | None:
     """Return the error to report for `error`, or None where it is a bug of ours."""
+    if isinstance(error, MemoryError):
+        said = f" ({error})" if str(error) else ""
+        return UseCaseError(f"its worker ran out of memory{said}; {MORE_MEMORY}")
     if isinstance(error, UnavailableError) or not isinstance(error, DatadriverError):
         return full_disk(error) or (error if isinstance(error, DatadriverError) else None)
     return error

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import pickle
 import queue
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import IO
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
-from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
+from datadriver.fleet.limits import Limits
+from datadriver.fleet.process import Worker
 from datadriver.fleet.worker import Answer, Call
 
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from datadriver.fleet.worker import main; main()"
+_LOOK_SECONDS = 0.2
 
 
 def default_workers() -> int:
@@ -33,66 +27,109 @@ class Workers:
     Args:
         count: number of processes; default: one per core.
         environment: variables that must be set before a worker imports numpy.
+        limits: what each may use; a job that needs more is ended with its process.
         verbose: let the workers' stderr through instead of keeping it for the message of a dead one.
     """
 
-    def __init__(self, count: int | None = None, *, environment: Mapping[str, str], verbose: bool = False) -> None:
-        self._crew = [Worker(environment, verbose=verbose) for _ in range(count or default_workers())]
+    def __init__(
+        self,
+        count: int | None = None,
+        *,
+        environment: Mapping[str, str],
+        limits: Limits | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self._crew = [
+            Worker(environment, limits or Limits(), verbose=verbose) for _ in range(count or default_workers())
+        ]
+        self._shifts: list[_Shift] = []
 
     def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for shift in self._shifts:  # one that an exception left behind: its iterator is closed only when it is freed
+            shift.stop()
         for worker in self._crew:
             worker.close()
 
     def answers(self, calls: Iterable[Call], *, at_most: int | None = None) -> Iterator[tuple[Call, Answer]]:
         """Have calls done and yield each with its answer, in the order in which they finish.
 
-        A call that kills its worker gets an error as its answer, and a new worker takes its place. Calls are taken from
-        the iterable only as answers are consumed, so memory does not grow with the fleet. Closing the iterator early,
-        an exception or Ctrl-C in the consumer kills the workers.
+        A call that kills its worker, takes too long or needs too much memory gets an error as its answer, and a new
+        worker takes the place; it is not tried again. Calls are taken from the iterable only as answers are consumed,
+        so memory does not grow with the fleet. Closing the iterator early, an exception or Ctrl-C in the consumer kills
+        the workers.
 
         Args:
             calls: what to do; each function is named, because workers import it themselves.
             at_most: how many calls there are, if that is known: no more workers are started.
         """
-        shift = _Shift(iter(calls), self._crew[:at_most])
+        with contextlib.closing(self.groups(calls, size=1, seconds=0, at_most=at_most)) as groups:
+            for group in groups:
+                yield from group
+
+    def groups(
+        self, calls: Iterable[Call], *, size: int, seconds: float, at_most: int | None = None
+    ) -> Generator[list[tuple[Call, Answer]]]:
+        """As `answers`, several at a time: `size` of them, or those that came within `seconds` of the first."""
+        shift = _Shift(iter(calls), self._crew[:at_most], ahead=size - 1)
+        self._shifts.append(shift)
         try:
-            yield from shift.work()
+            yield from shift.work(size, seconds)
         finally:
             shift.stop()
+            self._shifts.remove(shift)
 
 
 class _Shift:
-    """Threads that share one iterator of calls and one queue of answers."""
+    """Threads that share one iterator of calls and one queue of answers, and one that watches the limits."""
 
-    def __init__(self, calls: Iterator[Call], workers: Sequence[Worker]) -> None:
+    def __init__(self, calls: Iterator[Call], workers: Sequence[Worker], *, ahead: int = 0) -> None:
         self._calls = calls
         self._taking = threading.Lock()
-        self._ahead = threading.Semaphore(2 * len(workers))
+        self._ahead = threading.Semaphore(2 * len(workers) + ahead)
         self._done: queue.SimpleQueue[tuple[Call, Answer] | BaseException | None] = queue.SimpleQueue()
-        self._stopped = False
+        self._over = threading.Event()
         self._running = len(workers)
         self._workers = workers
-        self._threads = [threading.Thread(target=self._serve, args=(worker,), daemon=True) for worker in workers]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), daemon=True, name=f"datadriver-worker-{number}")
+            for number, worker in enumerate(workers)
+        ]
+        self._threads.append(threading.Thread(target=self._watch, daemon=True, name="datadriver-worker-watch"))
 
-    def work(self) -> Iterator[tuple[Call, Answer]]:
+    def work(self, size: int, seconds: float) -> Iterator[list[tuple[Call, Answer]]]:
         for thread in self._threads:
             thread.start()
+        group: list[tuple[Call, Answer]] = []
+        until = 0.0
         while self._running:
-            finished = self._done.get()
+            try:
+                finished = self._done.get(timeout=max(0.0, until - time.monotonic()) if group else None)
+            except queue.Empty:
+                yield group
+                group = []
+                continue
             if finished is None:
                 self._running -= 1
             elif isinstance(finished, BaseException):
+                if group:
+                    yield group
                 raise finished
             else:
-                yield finished
+                until = until if group else time.monotonic() + seconds
+                group.append(finished)
                 self._ahead.release()
+            if len(group) == size:
+                yield group
+                group = []
+        if group:
+            yield group
 
     def stop(self) -> None:
         """End early: kill the workers if any of them may still be at work."""
-        self._stopped = True
+        self._over.set()
         if self._running:
             for worker in self._workers:
                 worker.kill()
@@ -113,95 +150,12 @@ class _Shift:
     def _next(self) -> Call | None:
         self._ahead.acquire()
         with self._taking:
-            call = None if self._stopped else next(self._calls, None)
+            call = None if self._over.is_set() else next(self._calls, None)
         if call is None:
             self._ahead.release()  # so that the other threads see the end, too
         return call
 
-
-@dataclass
-class Worker:
-    """One worker process, started when first needed and again after a death."""
-
-    environment: Mapping[str, str]
-    verbose: bool = False
-    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    _said: IO[bytes] | None = field(default=None, init=False)
-    _killed: bool = field(default=False, init=False)
-
-    def do(self, call: Call) -> Answer:
-        """Have a call done; the death of the process is an answer like any other."""
-        process = self._start()
-        assert process.stdin is not None  # noqa: S101 - for mypy: we asked for the pipes
-        assert process.stdout is not None  # noqa: S101
-        try:
-            pickle.dump(call, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-            process.stdin.flush()
-            reply = pickle.load(process.stdout)  # noqa: S301 - from our own child, over a pipe
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return Answer(error=self._bury(process))
-        assert isinstance(reply, Answer)  # noqa: S101
-        return reply
-
-    def kill(self) -> None:
-        """End the process at once, and any that is about to start."""
-        self._killed = True
-        if self._process is not None:
-            self._process.kill()
-
-    def close(self) -> None:
-        """Let the process go: it ends when its stdin does."""
-        if self._process is not None:
-            self._forget(self._process)
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._said = None if self.verbose else tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-            path = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109 - '' means here, also in the child
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-P", "-c", _START, json.dumps(path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._said,
-                env={**os.environ, **self.environment},
-                # Ctrl-C reaches the parent alone, which then ends its workers in order.
-                start_new_session=True,
-            )
-            if self._killed:
-                self._process.kill()
-        return self._process
-
-    def _bury(self, process: subprocess.Popen[bytes]) -> DatadriverError:
-        """Take leave of a process that broke off, and say what it died of."""
-        if self._killed:
-            process.kill()
-        code = process.wait()
-        said = self._last_words()
-        self._forget(process)
-        return _cause_of_death(code, said)
-
-    def _forget(self, process: subprocess.Popen[bytes]) -> None:
-        for stream in (process.stdin, process.stdout, self._said):
-            with contextlib.suppress(OSError):
-                stream.close() if stream is not None else None
-        process.wait()
-        self._process = None
-
-    def _last_words(self) -> str:
-        if self._said is None:
-            return ""
-        size = self._said.seek(0, os.SEEK_END)
-        self._said.seek(max(0, size - 4096))
-        lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:200] if lines else ""
-
-
-def _cause_of_death(code: int, said: str) -> DatadriverError:
-    """Say how a worker ended; being killed may pass, a crash of the code it ran will come again."""
-    hint = f"; last words: {said}" if said else ""
-    if code in {-signal.SIGKILL, -signal.SIGTERM}:
-        name = signal.Signals(-code).name
-        return UnavailableError(f"its worker process was killed ({name}); most often memory ran out{hint}")
-    if code < 0:
-        return UseCaseError(f"its worker process crashed ({signal.Signals(-code).name}) in compiled code{hint}")
-    return UseCaseError(f"its worker process ended by itself with exit code {code}; something called exit{hint}")
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_SECONDS):
+            for worker in self._workers:
+                worker.check()

@@ -10,15 +10,20 @@ import faulthandler
 import os
 import pickle
 import queue
+import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, BinaryIO
 
 from datadriver.errors import DatadriverError
 from datadriver.fleet.failures import deliberate
+
+# What libraries reserve without using it: Arrow alone asks for a gigabyte of addresses when it is imported.
+_RESERVED = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -38,16 +43,19 @@ class Answer:
     trace: str = ""
 
 
-def main() -> None:
-    """Answer calls until stdin closes."""
+def main(memory: int | None = None) -> None:
+    """Answer calls until stdin closes; a single request for more than `memory` bytes is refused."""
     answers = os.fdopen(os.dup(1), "wb")
     # From here on whatever prints, Python or C, prints to stderr: stdout carries pickles.
     os.dup2(2, 1)
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=False)  # the parent asks where we are before it ends us
+    if memory is not None:
+        _refuse_more_than(memory)
     calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     while True:
-        pickle.dump(answer(calls.get()), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.write(_pickled(answer(calls.get())))
         answers.flush()
 
 
@@ -55,17 +63,30 @@ def answer(call: Call) -> Answer:
     """Do one call; an exception becomes an answer, too."""
     try:
         module, _, name = call.function.partition(":")
-        return _checked(Answer(getattr(import_module(module), name)(call.argument)))
+        return Answer(getattr(import_module(module), name)(call.argument))
     except Exception as error:
-        trace = traceback.format_exc()
-        known = deliberate(error)
-        text = f"a bug in datadriver: {type(error).__name__}: {error} ({_place(error)}); please report it"
-        return Answer(error=known or DatadriverError(text), trace=trace)
+        return _broken(error)
 
 
-def _checked(value: Answer) -> Answer:
-    pickle.dumps(value.value, protocol=pickle.HIGHEST_PROTOCOL)
-    return value
+def _broken(error: Exception) -> Answer:
+    text = f"a bug in datadriver: {type(error).__name__}: {error} ({_place(error)}); please report it"
+    return Answer(error=deliberate(error) or DatadriverError(text), trace=traceback.format_exc())
+
+
+def _pickled(answer: Answer) -> bytes:
+    try:
+        return pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        return pickle.dumps(_broken(error), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _refuse_more_than(memory: int) -> None:
+    """Turn a huge allocation into a MemoryError with a traceback; growth in small steps the parent watches."""
+    with suppress(ImportError, ValueError, OSError):  # not on this system
+        import resource  # noqa: PLC0415 - not on every system
+
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (memory + _RESERVED, hard))
 
 
 def _listen(stream: BinaryIO, calls: queue.SimpleQueue[Call]) -> None:

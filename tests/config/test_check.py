@@ -168,6 +168,8 @@ MISTAKES = [
     ("data.sources.sensors.tags", {"temperature": {"from": "TT"}, "vibratoin": {}},
      "contracts/sensors.json: expectations[1] expect_column_values_to_not_be_frozen: column: no source has a tag"),
     ("schedule.train", "0 25 * * *", "schedule.train: '0 25 * * *': '25' is not an hour"),
+    ("workers.timeout", "0s", "workers.timeout: must be more than zero"),
+    ("workers.memory", "2 GBit", "workers.memory: '2 GBit' is not a size; write a number and a unit, such as 2GB"),
     ("schedule.group", "site", "schedule.group: no asset has an attribute 'site'"),
     ("fleet.assets", "fleets.csv", "there is no file 'fleets.csv'; did you mean 'fleet.csv'?"),
     ("fleet.id", "asset", "fleet.csv has no column 'asset'; did you mean 'asset_id'?"),

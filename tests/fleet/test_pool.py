@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from datadriver.config.sections import Workers as UseCaseWorkers
 from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
+from datadriver.fleet.limits import Limits, limits_of, machine_memory
 from datadriver.fleet.pool import Workers
 from datadriver.fleet.worker import Call
 
@@ -22,7 +25,7 @@ def jobs(tmp_path, monkeypatch):
     """Importable functions for workers to call."""
     (tmp_path / "pool_jobs.py").write_text(
         textwrap.dedent("""
-            import os, signal, time
+            import os, signal, subprocess, sys, time
             from datadriver.errors import DataError
 
             def double(x): return 2 * x
@@ -36,15 +39,34 @@ def jobs(tmp_path, monkeypatch):
             def chatter(x): print("to stdout"); os.write(1, b"to fd 1"); return x
             def full_disk(x): raise OSError(28, "No space left on device", "/data/model.skops")
             def sleep(seconds): open(os.environ["MARK"], "w").write(str(os.getpid())); time.sleep(seconds)
+            def nap(x): time.sleep(0.7)
+            def hang(x):
+                while True: x += 1
+            def hang_with_a_child(mark):
+                child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+                open(mark, "w").write(str(child.pid))
+                time.sleep(100)
+            def grow(x):
+                kept = []
+                while True:
+                    kept.append(bytearray(b"x" * 10_000_000)); time.sleep(0.01)
+            def ask_for_too_much(x): return len(bytearray(x))
+            def talk(x): os.write(2, b"x" * 3_000_000); return os.fstat(2).st_size
+            def close_stdout_and_wait(x):
+                import gc
+                for fd in range(3, 20):
+                    try: os.close(fd)
+                    except OSError: pass
+                time.sleep(100)
         """)
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
 
 
-def run(*calls, workers=1, environment=None):
+def run(*calls, workers=1, environment=None, limits=None):
     made = [Call(f"pool_jobs:{name}", argument) for name, argument in calls]
-    with Workers(workers, environment=environment or {}) as crew:
+    with Workers(workers, environment=environment or {}, limits=limits) as crew:
         return {(call.function.partition(":")[2], call.argument): answer for call, answer in crew.answers(made)}
 
 
@@ -82,6 +104,88 @@ def test_a_worker_that_dies_costs_its_own_call_only(jobs):
     assert "SIGSEGV" in found["die", signal.SIGSEGV].error.message
     assert found["leave", 0].error is not None
     assert (found["double", 1].value, found["double", 2].value) == (2, 4)
+
+
+def test_a_job_that_hangs_is_ended_and_says_where_it_was(jobs):
+    found = run(("double", 1), ("hang", 1), ("double", 2), limits=Limits(seconds=0.5))
+    error = found["hang", 1].error
+    assert isinstance(error, UseCaseError), "a hang is the use case's: trying again does not help"
+    assert "was not done after 500ms" in error.message
+    assert "workers.timeout" in error.message
+    assert "it was at pool_jobs.py, line 18, in hang" in error.message
+    assert 'pool_jobs.py", line 18 in hang' in found["hang", 1].trace
+    assert (found["double", 1].value, found["double", 2].value) == (2, 4)
+
+
+def test_a_job_that_is_stopped_is_ended_too(jobs):
+    found = run(("die", signal.SIGSTOP), ("double", 2), limits=Limits(seconds=0.5))
+    assert "was not done after 500ms" in found["die", signal.SIGSTOP].error.message
+    assert found["double", 2].value == 4
+
+
+def test_a_job_takes_the_processes_that_it_started_along(jobs):
+    mark = jobs / "mark"
+    run(("hang_with_a_child", str(mark)), limits=Limits(seconds=2))
+    _wait_for(lambda: not _alive(int(mark.read_text())))
+
+
+def test_the_time_of_one_job_does_not_count_for_the_next(jobs):
+    found = run(*(("nap", n) for n in range(4)), limits=Limits(seconds=2.5))
+    assert [answer.error for answer in found.values()] == [None] * 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not say how much memory is used")
+def test_a_job_that_outgrows_its_memory_costs_itself_only(jobs):
+    found = run(("double", 1), ("grow", 1), ("double", 2), limits=Limits(memory=200_000_000))
+    assert isinstance(found["grow", 1].error, UseCaseError)
+    assert "more than the 0.2 GB that it may" in found["grow", 1].error.message
+    assert "workers.memory" in found["grow", 1].error.message
+    assert (found["double", 1].value, found["double", 2].value) == (2, 4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
+def test_a_request_for_far_too_much_memory_is_refused_with_a_traceback(jobs):
+    found = run(("pid", 1), ("ask_for_too_much", 10**11), ("pid", 2), limits=Limits(memory=10**9))
+    error = found["ask_for_too_much", 10**11].error
+    assert isinstance(error, UseCaseError)
+    assert "ran out of memory" in error.message
+    assert "in ask_for_too_much" in found["ask_for_too_much", 10**11].trace
+    assert found["pid", 1].value == found["pid", 2].value, "the process lives on"
+
+
+def test_a_worker_that_gave_up_its_pipe_is_no_reason_to_wait_for_ever(jobs):
+    found = run(("close_stdout_and_wait", 1), ("double", 2))
+    assert found["close_stdout_and_wait", 1].error is not None
+    assert found["double", 2].value == 4
+
+
+def test_what_workers_say_does_not_pile_up(jobs):
+    found = run(*(("talk", n) for n in range(4)))
+    assert max(answer.value for answer in found.values()) < 2 * 3_000_000
+
+
+def test_the_default_limits_are_a_share_of_the_machine():
+    half = limits_of(UseCaseWorkers(), 2)
+    assert half.seconds == 3600
+    assert half.memory == machine_memory() // 2
+    told = limits_of(UseCaseWorkers(timeout="90s", memory="1.5GB"), 2)
+    assert told == Limits(90, 1_500_000_000)
+
+
+def test_an_exception_in_the_consumer_leaves_no_thread_that_starts_workers_again(jobs, monkeypatch):
+    mark = jobs / "mark"
+    monkeypatch.setenv("MARK", str(mark))
+    calls = (Call("pool_jobs:double", n) if n else Call("pool_jobs:sleep", 60) for n in range(10))
+    stream = None
+    try:
+        with Workers(2, environment={}) as crew:
+            stream = crew.answers(calls)
+            next(stream)
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert not any(thread.name.startswith("datadriver-worker") for thread in threading.enumerate())
+    _wait_for(lambda: not mark.exists() or not mark.read_text() or not _alive(int(mark.read_text())))
 
 
 def test_workers_stay_for_the_next_round_of_calls(jobs):
