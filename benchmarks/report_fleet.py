@@ -152,7 +152,16 @@ class _Making:
             chunk = list(zip(ids[start : start + 250], moods[start : start + 250], strict=True))
             self._monitor(chunk)
             self._score(chunk)
+        self._backdate(ids)
         self.project.ledger.finish_batch(self.batch)
+
+    def _backdate(self, ids: list[str]) -> None:
+        """Let all but the last asset have been looked at before, and be released five days ago."""
+        before = self._text(pd.Timestamp.now("UTC") - pd.Timedelta(days=5))
+        table = schema.monitored
+        with self.project.ledger.writing() as connection:
+            connection.execute(table.update().where(table.c.asset != ids[-1]).values(first_at=before))
+            connection.execute(schema.releases.update().values(at=before))
 
     def _train(self) -> None:
         """Record a training of every instance five days ago: most are champions, some failed."""

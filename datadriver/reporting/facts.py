@@ -70,6 +70,15 @@ class Heading:
             return f"step {int(instant):,}"
         return self._local(datetime.fromtimestamp(int(instant) / 1e6, UTC))
 
+    def age(self, instant: str) -> str:
+        """Write how long before the end of the newest window it was: `3 d`, `200 steps`; nothing for the end itself."""
+        if instant == self.end:
+            return ""
+        if self.index == "step":
+            return f"{int(self.end) - int(instant):,} steps"
+        hours = (datetime.fromisoformat(self.end) - datetime.fromisoformat(instant)).total_seconds() / 3600
+        return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+
     def _local(self, time: datetime) -> str:
         return f"{time.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
 

@@ -27,6 +27,15 @@ def embedded(value: Any) -> Markup:
     return htmlsafe_json_dumps(plain(value), dumps=compact)
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "model"), counted(1200, "model")
+    ('1 model', '1,200 models')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 @functools.cache
 def source(path: str) -> Markup:
     """Return a file of this package as it is, such as `templates/report.css`, for `<style>` and `<script>`."""
@@ -42,5 +51,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"embedded": embedded, "source": source}
+    environment.globals |= {"counted": counted, "embedded": embedded, "source": source}
     return environment
