@@ -24,8 +24,6 @@ from datadriver.tracking.ledger import Ledger
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
-
 
 def metrics_app(usecase: UseCase, root: Path, ledger: Ledger) -> WSGIApplication:
     """Return a WSGI application; fleet and ledger are read anew at each scrape.
@@ -119,5 +117,5 @@ class _Quiet(WSGIRequestHandler):
 
 
 def _say(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
-    start_response(status, _TEXT)
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{text}\n".encode()]

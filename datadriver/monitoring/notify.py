@@ -16,13 +16,14 @@ import sqlalchemy as sa
 
 from datadriver.config.expressions import Expression, parse
 from datadriver.config.fleet import Asset
-from datadriver.config.monitor_section import Check, Monitor, Notice
+from datadriver.config.monitor_section import Monitor, Notice
 from datadriver.config.resolve import attributes_of, resolve
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, DatadriverError, MissingExtraError, UnavailableError
 from datadriver.monitoring import messages
 from datadriver.monitoring.messages import SEVERITIES, News
 from datadriver.monitoring.receivers import Channel, Receiver
+from datadriver.monitoring.rules import terms
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger, upsert
 from datadriver.tracking.liveness import now
@@ -151,10 +152,9 @@ class _Desk:
         if alarm.asset not in self.chosen or key in self.silenced:
             return False
         monitor, asset = self.chosen[alarm.asset]
-        check: Check | None = getattr(monitor.checks, alarm.check, None)
-        steps = monitor.then if check is None or check.then is None else check.then
         notices = [notice for notice in monitor.notify if notice.to == self.receiver.url]
-        return "notify" in steps and any(_selects(notice, alarm, asset) for notice in notices)
+        wanted = "notify" in terms(monitor, alarm.check).then
+        return wanted and any(_selects(notice, alarm, asset) for notice in notices)
 
 
 def _selects(notice: Notice, alarm: Alarm, asset: Asset) -> bool:
