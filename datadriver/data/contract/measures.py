@@ -147,3 +147,12 @@ def interval(at: Instants, present: Flags) -> float | None:
     """Return the median distance between neighbouring values; None with fewer than two."""
     seen = at[present]
     return float(np.median(np.diff(seen))) if len(seen) > 1 else None
+
+
+def standing(at: Instants, values: Values, *, longest_pause: int) -> Instants:
+    """Return for each row how long its value has stood still; as in `frozen_runs`, a null or a long pause ends that."""
+    if not len(at):
+        return at
+    firsts = _starts(at, values, longest_pause, 0.0)
+    since: Instants = at - np.repeat(at[firsts], np.diff(np.append(firsts, len(at))))
+    return since
