@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,17 +99,24 @@ class Channel:
 
 
 def _apprise() -> ModuleType:
-    try:
-        import apprise  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError as error:
-        raise MissingExtraError("notify", "`monitor.notify`") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the modules of its services, loaded at first use, warn of their own imports
+        try:
+            import apprise  # noqa: PLC0415 - an extra, and slow to import
+        except ImportError as error:
+            raise MissingExtraError("notify", "`monitor.notify`") from error
+        _schemas(apprise)
     module: ModuleType = apprise
     return module
 
 
+def _schemas(apprise: ModuleType) -> set[str]:
+    return set(apprise.manager_plugins.NotificationManager().schemas())
+
+
 def _complaint(url: str, apprise: ModuleType, said: str) -> str:
     schema = _schema(url)
-    known = set(apprise.manager_plugins.NotificationManager().schemas())
+    known = _schemas(apprise)
     if schema is None:
         return "that is no URL as Apprise reads it, such as mailto://user:password@example.com"
     if schema not in known:
