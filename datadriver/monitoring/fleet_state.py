@@ -59,9 +59,10 @@ class FleetState:
         return max((row.window_end for row in self.checks), key=instant_order, default=None)
 
     def newest_reading(self) -> float | None:
-        """Unix time or step of the newest reading, by the freshness check of the asset that is furthest ahead."""
-        fresh = [row for row in self.checks if row.check == "freshness" and row.value is not None]
-        return max((instant_number(row.window_end) - (row.value or 0.0) for row in fresh), default=None)
+        """Unix time or step of the newest reading before a judged window's end; clocks in the future do not count."""
+        fresh = [(row.window_end, row.value) for row in self.checks if row.check == "freshness"]
+        read = (instant_number(end) - age for end, age in fresh if age is not None and age >= 0)
+        return max(read, default=None)
 
 
 def read_fleet_state(ledger: Ledger, assets: Collection[str]) -> FleetState:

@@ -131,7 +131,9 @@ class _Fleet(Collector):
         yield self._gauge(f"newest_window_{kind}", "End of the newest window that was judged.", (), end, unit=unit)
         newest = state.newest_reading()
         reading: _Samples = {} if newest is None else {(): newest}
-        text = "Newest reading of the asset that is furthest ahead, by its freshness check."
+        text = (
+            "Newest reading before the end of that window, by the freshness check of the asset that is furthest ahead."
+        )
         yield self._gauge(f"data_newest_{kind}", text, (), reading, unit=unit)
 
     def _runs(self, state: FleetState) -> Iterator[GaugeMetricFamily]:

@@ -152,9 +152,12 @@ def test_instants_tell_how_far_monitoring_and_data_reach(
     ledger: Ledger, usecase: UseCase, record: Callable[..., None]
 ) -> None:
     record(
-        state("P-1", value=600.0, measure="s"), state("P-2", value=1200.0, measure="s"), state("P-2", "completeness")
+        state("P-1", value=600.0, measure="s"),
+        state("P-2", value=1200.0, measure="s"),
+        state("P-3", value=-7200.0, measure="s"),  # its clock is wrong, which must not make the others look fresh
+        state("P-2", "completeness"),
     )
-    found = samples(exposition(ledger, usecase, ["P-1", "P-2"]))
+    found = samples(exposition(ledger, usecase, ["P-1", "P-2", "P-3"]))
     midnight = 1772409600.0
     assert found["datadriver_newest_window_timestamp_seconds"] == {(): midnight}
     assert found["datadriver_data_newest_timestamp_seconds"] == {(): midnight - 600}
