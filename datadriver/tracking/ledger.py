@@ -36,6 +36,7 @@ from datadriver.tracking.records import (
 )
 
 _SEVERITY = {"pass": 0, "warn": 1, "reject": 2}
+_AT_ONCE = 500  # verdicts in one statement
 
 
 class Ledger:
@@ -101,25 +102,26 @@ class Ledger:
 
         Recording the same result again (same instance and result key, or same batch) adds nothing.
         """
+        self.record_results([outcome], versions=[version] if version else (), verdicts=verdicts)
+
+    def record_results(
+        self, outcomes: Sequence[Outcome], *, versions: Sequence[Version] = (), verdicts: Iterable[VerdictRecord] = ()
+    ) -> None:
+        """Record the outcomes of many instances, with versions and verdicts, as `record_result` does."""
+        outcome_rows = [asdict(replace(outcome, at=outcome.at or now())) for outcome in outcomes]
+        version_rows = [plain(replace(version, created_at=version.created_at or now())) for version in versions]
         with self.writing() as connection:
-            for verdict in verdicts:
-                _put_verdict(connection, verdict)
-            if version is not None:
-                values = plain(replace(version, created_at=version.created_at or now()))
-                connection.execute(_insert(connection, schema.versions).values(values).on_conflict_do_nothing())
-            values = asdict(replace(outcome, at=outcome.at or now()))
-            connection.execute(
-                _insert(connection, schema.outcomes)
-                .values(values)
-                .on_conflict_do_update(index_elements=["batch", "unit", "model"], set_=values)
-            )
-            _show_life(connection, outcome.batch)
+            _put_verdicts(connection, verdicts)
+            if version_rows:
+                connection.execute(_insert(connection, schema.versions).on_conflict_do_nothing(), version_rows)
+            _put(connection, schema.outcomes, outcome_rows, key=["batch", "unit", "model"])
+            for batch in {outcome.batch for outcome in outcomes}:
+                _show_life(connection, batch)
 
     def record_verdicts(self, verdicts: Iterable[VerdictRecord]) -> None:
         """Record verdicts alone, as `validate` does; of two on one asset in a batch, the more severe stays."""
         with self.writing() as connection:
-            for verdict in verdicts:
-                _put_verdict(connection, verdict)
+            _put_verdicts(connection, verdicts)
 
     def record_scores(self, scores: Iterable[ScoreRecord]) -> None:
         """Record what scoring wrote."""
@@ -227,18 +229,40 @@ def _show_life(connection: sa.Connection, batch: str) -> None:
     connection.execute(schema.batches.update().where(schema.batches.c.id == batch).values(alive_at=now()))
 
 
-def _put_verdict(connection: sa.Connection, verdict: VerdictRecord) -> None:
+def _put(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
+    """Insert rows, in the place of those that have the same key."""
+    if rows:
+        statement = _insert(connection, table)
+        changed = {name: statement.excluded[name] for name in rows[0]}
+        connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+def _put_verdicts(connection: sa.Connection, verdicts: Iterable[VerdictRecord]) -> None:
+    """Record verdicts; of several on one asset at one stage of a batch, the most severe stays, the later of equals."""
+    worst: dict[tuple[str, str, str], VerdictRecord] = {}
+    for verdict in verdicts:
+        key = verdict.batch, verdict.asset, verdict.stage
+        if key not in worst or _SEVERITY.get(verdict.action, 0) >= _SEVERITY.get(worst[key].action, 0):
+            worst[key] = verdict
+    keys = list(worst)
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        before = _severities(connection, some)
+        rows = [
+            plain(replace(worst[key], at=worst[key].at or now()))
+            for key in some
+            if _SEVERITY.get(worst[key].action, 0) >= before.get(key, 0)
+        ]
+        _put(connection, schema.verdicts, rows, key=["batch", "asset", "stage"])
+
+
+def _severities(connection: sa.Connection, keys: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], int]:
+    """How severe the recorded verdicts are, by batch, asset and stage."""
     columns = schema.verdicts.c
-    same = sa.and_(columns.batch == verdict.batch, columns.asset == verdict.asset, columns.stage == verdict.stage)
-    before = connection.execute(sa.select(columns.action).where(same)).scalar()
-    if before is not None and _SEVERITY.get(before, 0) > _SEVERITY.get(verdict.action, 0):
-        return
-    values = plain(replace(verdict, at=verdict.at or now()))
-    connection.execute(
-        _insert(connection, schema.verdicts)
-        .values(values)
-        .on_conflict_do_update(index_elements=["batch", "asset", "stage"], set_=values)
+    statement = sa.select(columns.batch, columns.asset, columns.stage, columns.action).where(
+        columns.batch.in_({batch for batch, _, _ in keys}), columns.asset.in_({asset for _, asset, _ in keys})
     )
+    return {(row.batch, row.asset, row.stage): _SEVERITY.get(row.action, 0) for row in connection.execute(statement)}
 
 
 def _put_score(connection: sa.Connection, score: ScoreRecord) -> None:

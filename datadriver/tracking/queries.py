@@ -99,6 +99,15 @@ def version_of_result(ledger: Ledger, key: Key, result_key: str) -> Version | No
     return _version(found[0]) if found else None
 
 
+def versions_of_results(ledger: Ledger, results: Collection[tuple[Key, str]]) -> dict[tuple[Key, str], Version]:
+    """The versions that earlier runs made of exactly these inputs, by instance and result key."""
+    table = schema.versions.c
+    units, keys = {key.unit for key, _ in results}, {result_key for _, result_key in results}
+    rows = _rows(ledger, sa.select(schema.versions).where(table.unit.in_(units), table.result_key.in_(keys)))
+    found = {(version.key, version.result_key): version for version in map(_version, rows)}
+    return {wanted: found[wanted] for wanted in results if wanted in found}
+
+
 def last_outcomes(ledger: Ledger, *, fingerprinted: bool = False) -> Mapping[Key, Outcome]:
     """Newest outcome of every instance; `fingerprinted`: the newest that carries a due fingerprint."""
     table = schema.outcomes.c

@@ -82,6 +82,24 @@ def test_a_result_is_recorded_whole_or_not_at_all(ledger: Ledger) -> None:
     assert not queries.last_verdicts(ledger)
 
 
+def test_many_results_are_one_transaction(ledger: Ledger) -> None:
+    batch = ledger.start_batch("train")
+    keys = [Key(f"P-{number}", "load") for number in range(700)]
+    outcomes = [outcome(batch.id, unit=key.unit, model=key.model, result_key=key.unit) for key in keys]
+    versions = [version(unit=key.unit, model=key.model, result_key=key.unit) for key in keys]
+    verdicts = [VerdictRecord(batch.id, key.unit, "train", "warn") for key in keys]
+    with pytest.raises(sa.exc.IntegrityError):
+        ledger.record_results([*outcomes[1:], replace(outcomes[0], state="asleep")], versions=versions)
+    assert not queries.latest_versions(ledger)
+    for _ in range(2):
+        ledger.record_results(outcomes, versions=versions, verdicts=verdicts)
+    assert [one.unit for one in queries.outcomes(ledger, batch.id)] == [key.unit for key in keys]
+    assert {key.unit for key in queries.latest_versions(ledger)} == {key.unit for key in keys}
+    assert {one.action for one in queries.last_verdicts(ledger, "train").values()} == {"warn"}
+    wanted = {(keys[1], keys[1].unit), (keys[2], "another result"), (Key("P-3", "other"), keys[3].unit)}
+    assert queries.versions_of_results(ledger, wanted).keys() == {(keys[1], keys[1].unit)}
+
+
 def test_not_a_number_is_recorded_as_null(ledger: Ledger) -> None:
     batch = ledger.start_batch("train")
     ledger.record_result(outcome(batch.id), version=version(metrics={"model": {"r2": float("nan")}}))
