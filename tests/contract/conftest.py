@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from datadriver.config.fleet import Asset
+from datadriver.data.contract.suite import Suite
 from datadriver.data.frame import SensorFrame
 
 DAY = 144
@@ -54,3 +55,14 @@ def write_suite(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def suite_of() -> Callable[[Sequence[dict[str, Any]]], Suite]:
+    """A suite of these expectations, without a file and without its checks."""
+
+    def make(items: Sequence[dict[str, Any]]) -> Suite:
+        full = [{"severity": "critical", "meta": {}, "notes": None, "description": None, **item} for item in items]
+        return Suite("suite.json", "sensors", json.dumps(full))
+
+    return make

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datadriver.data.contract.measures import as_instants
 from datadriver.data.frame import Issue, SensorFrame
 from datadriver.data.window import Instant
 from datadriver.errors import DataError
@@ -67,4 +66,4 @@ def to_batch(sensor: SensorFrame, *, now: Instant | None = None) -> pd.DataFrame
 def _instant(value: Instant | None) -> int | None:
     if value is None or isinstance(value, (int, np.integer)):
         return None if value is None else int(value)
-    return int(as_instants(pd.DatetimeIndex([value]))[0])
+    return int(value.as_unit("us").asm8.astype(np.int64))

@@ -27,17 +27,24 @@ class Column:
     def kind(self) -> Kind:
         """What the column holds: numbers as float64 or int64, aware times, texts, or something else."""
         dtype = self.series.dtype
-        if dtype in (np.float64, np.int64):
-            return "number"
+        if isinstance(dtype, np.dtype):  # asked first: pandas' types are slow to compare with numpy's
+            return "number" if dtype in (np.float64, np.int64) else "other"
         if isinstance(dtype, pd.DatetimeTZDtype):
             return "time"
         return "text" if isinstance(dtype, pd.StringDtype) else "other"
 
     @cached_property
+    def raw(self) -> npt.NDArray[Any]:
+        """Every row of a column of numbers, or of times as whole numbers."""
+        return pd.DatetimeIndex(self.series).asi8 if self.kind == "time" else self.series.to_numpy()
+
+    @cached_property
     def present(self) -> Flags:
         """Which rows hold a value."""
-        if self.series.dtype == np.float64:
-            return np.asarray(~np.isnan(self.series.to_numpy()))
+        if self.kind == "number":
+            return np.asarray(~np.isnan(self.raw))
+        if self.kind == "time":
+            return np.asarray(self.raw != pd.NaT.value)
         return np.asarray(self.series.notna())
 
     @cached_property
@@ -57,9 +64,8 @@ class Column:
 
     @cached_property
     def array(self) -> npt.NDArray[Any]:
-        """The values of a column of numbers, without nulls."""
-        array = self.series.to_numpy()
-        return array if self.full else array[self.present]
+        """The raw values, without nulls."""
+        return self.raw if self.full else self.raw[self.present]
 
     @cached_property
     def rows(self) -> npt.NDArray[np.intp]:

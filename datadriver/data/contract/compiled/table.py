@@ -21,12 +21,15 @@ def _columns(view: View) -> int:
     return len(view.names)
 
 
-def _between(count: Callable[[View], int], *, whole: bool) -> Callable[[Given], Check]:
-    def maker(given: Given) -> Check:
-        limits = Limits.take(given, whole=whole)
-        return lambda view: within(count(view), limits)
+def _rows_between(given: Given) -> Check:
+    limits = Limits.take(given, whole=True)
+    return lambda view: within(view.rows, limits)
 
-    return maker
+
+def _columns_between(given: Given) -> Check:
+    low, high = given.optional_number("min_value"), given.optional_number("max_value")
+    limits = Limits(low, high, strict_low=False, strict_high=False)
+    return lambda view: within(len(view.names), limits)
 
 
 def _equal(count: Callable[[View], int]) -> Callable[[Given], Check]:
@@ -77,9 +80,9 @@ def _match_list(given: Given) -> Check:
 
 
 MAKERS: Mapping[str, Callable[[Given], Check]] = {
-    "expect_table_row_count_to_be_between": _between(_rows, whole=True),
+    "expect_table_row_count_to_be_between": _rows_between,
     "expect_table_row_count_to_equal": _equal(_rows),
-    "expect_table_column_count_to_be_between": _between(_columns, whole=False),
+    "expect_table_column_count_to_be_between": _columns_between,
     "expect_table_column_count_to_equal": _equal(_columns),
     "expect_column_to_exist": _exists,
     "expect_table_columns_to_match_set": _match_set,

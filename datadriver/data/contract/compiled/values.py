@@ -72,9 +72,8 @@ def _decreasing(given: Given) -> Test:
 
 def _steps(column: Column, wrong: Callable[[np.ndarray], Flags]) -> Flags:
     """Judge each value by its distance to the value before; the first, and NaN between infinities, are in order."""
-    values = column.array if column.kind == "number" else column.valid.astype("int64").to_numpy()
-    first = np.zeros(min(len(values), 1), dtype=bool)
-    return np.asarray(np.concatenate((first, wrong(np.diff(values)))))
+    first = np.zeros(min(column.count, 1), dtype=bool)
+    return np.asarray(np.concatenate((first, wrong(np.diff(column.array)))))
 
 
 def _z_scores(given: Given) -> Test:
