@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -19,14 +20,13 @@ WORST = 4
 _AT_LEAST = ("completeness",)
 
 
-def check_title(check: str, model: str = "") -> str:
+def check_title(check: str) -> str:
     """Name a check as people read it.
 
-    >>> check_title("out_of_range"), check_title("score_drift", "wear")
-    ('Out of range', 'wear: score drift')
+    >>> check_title("out_of_range")
+    'Out of range'
     """
-    words = check.replace("_", " ")
-    return f"{model}: {words}" if model else words.capitalize()
+    return check.replace("_", " ").capitalize()
 
 
 def health_plots(curves: Iterable[CheckCurve], heading: Heading) -> Iterator[Plot]:
@@ -39,17 +39,18 @@ def health_plots(curves: Iterable[CheckCurve], heading: Heading) -> Iterator[Plo
 
 def check_plot(curve: CheckCurve, heading: Heading) -> Plot:
     """Return the plot of one check: its figure in each window beside the limit."""
-    title = check_title(curve.check, curve.model)
+    title = check_title(curve.check)
     known = np.isfinite(curve.value)
     if not known.any():
         reason = next((text for text in reversed(curve.reason) if text), "no window has what it takes to judge")
-        return Plot(title, "", f"Nothing to draw: {reason.rstrip('.')}.")
+        return Plot(title, "", f"Nothing to draw: {reason.rstrip('.')}.", of=curve.model)
     scale = scale_of(curve.measure, [*curve.value[known].tolist(), *_last_limit(curve)])
     grid = _windows(curve.start, curve.at)
     line = Line("", put_on(grid, curve.start, curve.value / scale.divisor))
+    zero = _side(curve) == "above" and _from_zero(curve.value)
     limits = tuple(_limit(curve, scale))
     text = _text(curve, scale, heading)
-    return Plot(title, scale.unit, text, grid, (line,), limits, stepped=True, zero=_from_zero(curve.value))
+    return Plot(title, scale.unit, text, _centred(grid), (line,), limits, stepped=True, zero=zero, of=curve.model)
 
 
 def feature_plot(curve: CheckCurve, heading: Heading) -> Plot:
@@ -67,14 +68,15 @@ def feature_plot(curve: CheckCurve, heading: Heading) -> Plot:
     more = f" The {len(named)} of {len(curve.details)} features that drift most." if others > 0 else ""
     text = _text(curve, scale, heading) + more
     return Plot(
-        check_title(curve.check, curve.model),
+        check_title(curve.check),
         scale.unit,
         text,
-        grid,
+        _centred(grid),
         lines,
         tuple(_limit(curve, scale)),
         stepped=True,
         zero=True,
+        of=curve.model,
     )
 
 
@@ -99,7 +101,8 @@ def trend_plot(trend: Trend, heading: Heading) -> Plot:
         f"{number(float(trend.low[last]) / scale.divisor)} and {number(float(trend.high[last]) / scale.divisor)}; "
         f"{int(trend.breaches[last]):,} of {int(trend.judged[last]):,} breach, {int(trend.unknown[last]):,} unknown."
     )
-    return Plot(title, scale.unit, text, grid, (Line("median", Curve(middle, low, high)),), tuple(limits), stepped=True)
+    lines = (Line("median", Curve(middle, low, high)),)
+    return Plot(title, scale.unit, text, _centred(grid), lines, tuple(limits), stepped=True, band="eight of ten assets")
 
 
 def breach_plot(trends: Sequence[Trend], heading: Heading) -> Plot:
@@ -118,13 +121,18 @@ def breach_plot(trends: Sequence[Trend], heading: Heading) -> Plot:
     )
     now = ", ".join(f"{trend.check.replace('_', ' ')} {int(trend.breaches[-1]):,}" for trend in counted)
     text = f"In the newest window, to {heading.when(int(longest.at[-1]))}: {now}."
-    return Plot(title, "assets", text, grid, lines, stepped=True, zero=True)
+    return Plot(title, "assets", text, _centred(grid), lines, stepped=True, zero=True)
 
 
 def _windows(start: Instants, end: Instants) -> Grid:
     length = int(end[0] - start[0]) if len(start) else 1
     spacing = min(length, usual_spacing(start)) if len(start) > 1 else length
     return fit_grid(int(start[0]), int(end[-1]), spacing)
+
+
+def _centred(grid: Grid) -> Grid:
+    """Return the grid on which a window's figure stands in the middle of the window."""
+    return replace(grid, start=grid.start + grid.step // 2)
 
 
 def _limit(curve: CheckCurve, scale: Scale) -> Iterator[Limit]:
@@ -157,7 +165,7 @@ def _text(curve: CheckCurve, scale: Scale, heading: Heading) -> str:
     unit = "%" if scale.unit == "%" else f" {scale.unit}" if scale.unit else ""
     about = f" ({curve.about[last]})" if curve.about[last] else ""
     limits = [limit.text for limit in _limit(curve, scale)]
-    newest = number(float(curve.value[last]) / scale.divisor)
+    newest = number(float(curve.value[last]) / scale.divisor, digits=3)
     parts = [
         f"Last {newest}{unit}{about}, window to {heading.when(int(curve.at[last]))}",
         *limits,

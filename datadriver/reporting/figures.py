@@ -42,9 +42,8 @@ def scale_of(measure: str, values: Iterable[float]) -> Scale:
     if measure == "share":
         return Scale(0.01, "%")
     if measure == "s":
-        sizes = sorted(abs(value) for value in values if math.isfinite(value))
-        middle = sizes[len(sizes) // 2] if sizes else 0.0
-        return next((Scale(divisor, unit) for least, divisor, unit in _LENGTHS if middle >= least), Scale(1.0, "s"))
+        largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+        return next((Scale(divisor, unit) for least, divisor, unit in _LENGTHS if largest >= least), Scale(1.0, "s"))
     return Scale(1.0, measure)
 
 

@@ -45,11 +45,12 @@ class Plot:
     Attributes:
         title: what is drawn; `unit` of the values.
         text: one or two sentences that say what can be seen.
+        of: the model that it is about, where its title alone does not tell.
+        band: what the band around a line is.
         lines: on `grid`; none if there is nothing to draw, and `text` then says why.
         alarms: stretches `[first, end)`.
         stepped: one value per monitoring window, drawn with points.
         zero: the axis starts at 0.
-        kind: what the page groups it by.
     """
 
     title: str
@@ -61,6 +62,18 @@ class Plot:
     alarms: Sequence[Sequence[int]] = ()
     stepped: bool = False
     zero: bool = False
+    of: str = ""
+    band: str = "smallest to largest"
+
+    @property
+    def name(self) -> str:
+        """The title, with the model that it is about."""
+        return f"{self.of}: {self.title}" if self.of else self.title
+
+    @property
+    def banded(self) -> bool:
+        """Whether a line has a band from the smallest to the largest value around it."""
+        return any(line.curve.low is not None for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -132,7 +145,7 @@ class Sheet:
             lines.append(told)
         return {
             "id": placed.id,
-            "label": plot.title,
+            "label": plot.name,
             "unit": plot.unit,
             "grid": grids.index(plot.grid),  # type: ignore[arg-type]
             "data": columns,

@@ -45,19 +45,20 @@ def _compared(curve: ScoreCurve, frame: _Frame) -> Plot:
     )
     limits = tuple(_limits(curve, "score", size))
     lines = (Line("measured", measured), Line("predicted", predicted, tone=1))
-    return Plot(f"{curve.model}: measured and predicted", curve.measure, text, grid, lines, limits, alarms)
+    return Plot("Measured and predicted", curve.measure, text, grid, lines, limits, alarms, of=curve.model)
 
 
 def _watched(curve: ScoreCurve, kind: str, values: Floats, frame: _Frame) -> Plot:
     grid, alarms, heading = frame
-    title, unit = f"{curve.model}: {kind}", curve.measure if kind == "residual" else ""
+    title, unit = kind.capitalize(), curve.measure if kind == "residual" else ""
     drawn = put_on(grid, curve.at, values)
     size = extent(drawn)
     if size is None:
-        return Plot(title, unit, "Nothing to draw: not one score of this period is a number.")
+        return Plot(title, unit, "Nothing to draw: not one score of this period is a number.", of=curve.model)
     limits = tuple(_limits(curve, kind, size))
     text = f"{_range(curve, values, size, unit, heading)} {_alarmed(curve, limits, alarms, heading)}"
-    return Plot(title, unit, text, grid, (Line(kind, drawn),), limits, alarms, zero=kind == "score" and size[0] >= 0)
+    zero = kind == "score" and size[0] >= 0
+    return Plot(title, unit, text, grid, (Line(kind, drawn),), limits, alarms, zero=zero, of=curve.model)
 
 
 def _limits(curve: ScoreCurve, kind: str, size: tuple[float, float]) -> Iterator[Limit]:

@@ -27,20 +27,18 @@ def _plot(tag: TagCurve, grid: Grid, heading: Heading) -> Plot:
     if size is None:
         return Plot(tag.tag, tag.unit, "Nothing to draw: no reading in this period.")
     limits = tuple(_limits(tag, *size))
-    return Plot(tag.tag, tag.unit, _text(tag, curve, size, limits, heading), grid, (Line("mean", curve),), limits)
+    text = f"{_text(tag, curve, size, limits, heading)} {_allowed(tag, limits)}".rstrip()
+    return Plot(tag.tag, tag.unit, text, grid, (Line("mean", curve),), limits)
 
 
 def _limits(tag: TagCurve, low: float, high: float) -> Iterator[Limit]:
     for bound in tag.bounds:
-        yield Limit(bound.at, bound.side, f"contract: {bound.text(tag.unit)}", near=is_near(bound.at, low, high))
+        yield Limit(bound.at, bound.side, bound.text(tag.unit), near=is_near(bound.at, low, high))
     least, most = tag.limits
-    unit = f" {tag.unit}" if tag.unit else ""
     if least is not None:
-        near = is_near(least, low, high)
-        yield Limit(least, "below", f"possible: at least {number(least)}{unit}", soft=True, near=near)
+        yield Limit(least, "below", "impossible", soft=True, near=is_near(least, low, high))
     if most is not None:
-        near = is_near(most, low, high)
-        yield Limit(most, "above", f"possible: at most {number(most)}{unit}", soft=True, near=near)
+        yield Limit(most, "above", "impossible", soft=True, near=is_near(most, low, high))
 
 
 def _text(tag: TagCurve, curve: Curve, size: tuple[float, float], limits: tuple[Limit, ...], heading: Heading) -> str:
@@ -55,6 +53,19 @@ def _text(tag: TagCurve, curve: Curve, size: tuple[float, float], limits: tuple[
     if missing >= 0.005:
         parts.append(f"no readings in {number(100 * missing, digits=2)}% of the period")
     return "; ".join(parts) + "."
+
+
+def _allowed(tag: TagCurve, limits: tuple[Limit, ...]) -> str:
+    """Say what the contract wants and physics allow; limits too far away to be drawn say so."""
+    unit = f" {tag.unit}" if tag.unit else ""
+    wanted = [limit.text + ("" if limit.near else ", far from here") for limit in limits if not limit.soft]
+    said = f"Contract: {'; '.join(wanted)}." if wanted else ""
+    least, most = tag.limits
+    if least is None and most is None:
+        return said
+    ends = [f"from {number(least)}"] if least is not None else []
+    ends += [f"to {number(most)}"] if most is not None else []
+    return f"{said} Possible: {' '.join(ends)}{unit}.".lstrip()
 
 
 def _beyond(tag: TagCurve, limit: Limit, heading: Heading) -> str:

@@ -6,7 +6,7 @@
   if (!holder || typeof uPlot === "undefined") return;
   const doc = JSON.parse(holder.textContent);
   const isTime = doc.index === "time";
-  const GAP = 65535, BRIDGE = 65534, LEFT = 58, RIGHT = 14, PRINT_WIDTH = 660;
+  const GAP = 65535, BRIDGE = 65534, LEFT = 58, RIGHT = 22, PRINT_WIDTH = 660;
 
   // ---- data: 16 bits a value; null is a gap, undefined a step that the series usually has no value for
   const unpack = (packed) => {
@@ -157,7 +157,7 @@
     return made;
   };
   const options = (plot, width) => ({
-    width, height: plot.height || 132, legend: { show: false },
+    width, height: plot.height || 124, legend: { show: false },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), doc.zone === "UTC" ? "Etc/UTC" : doc.zone),
     cursor: {
       y: false, drag: { x: true, y: false, setScale: false }, sync: { key: "page", setSeries: false, scales: ["x", null] },
@@ -220,7 +220,9 @@
     if (quiet) { plot.read.textContent = ""; return; }
     const at = plot.columns[0][index], axis = u.scales.x;
     const near = eventsNear(at, (axis.max - axis.min) / 150);
-    plot.read.textContent = `${when(at)}: ${said(plot, index)}${near.length ? " · " + near.join(" · ") : ""}`;
+    const step = doc.grids[plot.grid].step;
+    const instant = plot.stepped ? `window to ${when(at + step / 2)}` : when(at);
+    plot.read.textContent = `${instant}: ${said(plot, index)}${near.length ? " · " + near.join(" · ") : ""}`;
     plot.box.setAttribute("aria-valuenow", String(index));
     plot.box.setAttribute("aria-valuetext", plot.read.textContent);
   };
@@ -258,11 +260,11 @@
     add(sheet, "caption", plot.label);
     const columns = plot.lines.flatMap((line) => [[line.label || "value", line.column],
       ...(line.low === undefined ? [] : [["smallest", line.low], ["largest", line.high]])]);
-    for (const name of [isTime ? "time" : "step", ...columns.map(([name]) => name + unit)]) add(head, "th", name).scope = "col";
+    for (const name of [plot.stepped ? "window to" : isTime ? "time" : "step", ...columns.map(([name]) => name + unit)]) add(head, "th", name).scope = "col";
     plot.columns[0].forEach((at, i) => {
       if (columns.every(([, column]) => plot.columns[column][i] == null)) return;
       const row = add(body, "tr");
-      add(row, "th", when(at)).scope = "row";
+      add(row, "th", when(plot.stepped ? at + doc.grids[plot.grid].step / 2 : at)).scope = "row";
       for (const [, column] of columns) add(row, "td", plot.columns[column][i] == null ? "" : figure(plot.columns[column][i]));
     });
   };
