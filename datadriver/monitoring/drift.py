@@ -11,21 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from datadriver.config.fleet import Instance
 from datadriver.config.monitor_section import Drift, ScoreDrift
-from datadriver.config.values import format_amount
 from datadriver.data.window import Window
 from datadriver.monitoring.facts import Fact, Subject
 from datadriver.monitoring.rows import Cut, instants_of, sorted_rows
+from datadriver.monitoring.usual import Usual
 from datadriver.monitoring.words import amount, asked, percent, spare, too_few, unknown, unknowns
 from datadriver.tracking.records import Version
 from datadriver.training.distances import Distances, Floats, Rows, compare
 from datadriver.training.reference import nulls_of
-
-FEWEST_WINDOWS = 20
-"""So many windows of the training part are needed to say what is usual."""
 
 
 def drift_facts(  # noqa: PLR0913, PLR0917 - what a verdict depends on
@@ -76,56 +72,6 @@ def score_drift_facts(  # noqa: PLR0913, PLR0917 - what a verdict depends on
 
 
 @dataclass(frozen=True)
-class _Usual:
-    """What is usual of the windows of the training part, or why nobody knows."""
-
-    kept: Mapping[str, Any]
-    share: float | None
-    problem: str = ""
-
-    @classmethod
-    def of(cls, reference: Mapping[str, Any], part: str, share: float | None, instance: Instance) -> _Usual:
-        if share is None:
-            return cls({}, None)
-        windows = reference.get("windows") or {}
-        length = format_amount(instance.usecase.monitor.window_of(instance.usecase.data.index))
-        problem = ""
-        if part not in windows:
-            problem = "the training did not keep what is usual of its windows; train again"
-        elif windows["length"] != length:
-            problem = f"training looked at windows of {windows['length']}, and monitor.window is {length}; train again"
-        elif windows["count"] < FEWEST_WINDOWS:
-            problem = f"training had {windows['count']} windows of {length}, and {FEWEST_WINDOWS} are needed"
-        return cls({} if problem else {**windows[part], **windows}, share, problem)
-
-    def bound(self, kind: str, trait: str) -> float:
-        """Return what a distance of this trait does not exceed in the usual share of windows, whatever the trait.
-
-        That is its own scale times what the worst of all traits makes of its scale, but no more than it ever was.
-        """
-        kept = self.kept.get(kind)
-        if not kept or trait not in kept["scales"] or not kept["worst"]:
-            return 0.0
-        factor = float(np.interp(self.share or 1.0, self.kept["levels"], kept["worst"]))
-        return min(float(kept["scales"][trait]) * factor, float(kept["tops"][trait]))
-
-    def chance(self, kind: str, distances: Distances, traits: int) -> Floats:
-        """Return what chance alone makes of the distance of so many independent rows.
-
-        PSI is about a chi-square by the harmonic mean of the sizes (Yurdakul 2018); the other is the inequality of
-        Dvoretzky, Kiefer and Wolfowitz. Each of the traits gets an equal part of what may be unusual (Bonferroni).
-        """
-        if self.share is None:
-            return np.zeros(len(distances.rows))
-        rare = max((1 - self.share) / traits, 1e-9)
-        known, rows = max(distances.known, 1), np.maximum(distances.rows, 1)
-        size = rows * known / (rows + known)
-        if kind == "psi":
-            return np.asarray(stats.chi2.isf(rare, max(distances.bins - 1, 1)) / size)
-        return np.asarray(np.sqrt(np.log(2 / rare) / (2 * size)))
-
-
-@dataclass(frozen=True)
 class _Figures:
     """One kind of distance of every trait (rows) in every window (columns), and their limits; NaN: not judged."""
 
@@ -148,7 +94,7 @@ class _Comparison:
     table: pd.DataFrame
     rows: Rows
     traits: Mapping[str, Distances]
-    usual: _Usual
+    usual: Usual
     figures: Sequence[_Figures]
 
     def details(self, place: int) -> dict[str, float | None]:
@@ -193,7 +139,7 @@ def _facts(  # noqa: PLR0913, PLR0917 - what one verdict depends on
     positions, codes = Cut.of(windows).positions(instants_of(table.index))
     table, rows = table.iloc[positions], Rows(codes, len(windows))
     traits = dict(_traits(kept, reference["rows"], table, rows))
-    usual = _Usual.of(reference, "score" if name == "score_drift" else "features", check.usual, instance)
+    usual = Usual.of(reference, "score" if name == "score_drift" else "features", check.usual, instance)
     figures = [_figures(kind, limit, traits, usual, check.min_rows) for kind, limit in _limits(check)]
     compared = _Comparison(check, kept, table, rows, traits, usual, figures)
     sizes = rows.sizes()
@@ -245,7 +191,7 @@ def _traits(
         yield nulls_of(name), nulls
 
 
-def _figures(kind: str, limit: float, traits: Mapping[str, Distances], usual: _Usual, min_rows: int) -> _Figures:
+def _figures(kind: str, limit: float, traits: Mapping[str, Distances], usual: Usual, min_rows: int) -> _Figures:
     values = [np.where(one.rows >= min_rows, getattr(one, kind), np.nan) for one in traits.values()]
     limits = [
         np.maximum(max(limit, usual.bound(kind, name)), 0 if usual.problem else usual.chance(kind, one, len(traits)))

@@ -15,46 +15,23 @@ from datadriver.config.fleet import Instance
 from datadriver.config.metric_names import CLASSIFICATION
 from datadriver.config.monitor_section import Performance
 from datadriver.config.values import format_amount
-from datadriver.data.frame import SensorFrame
-from datadriver.data.window import Instant, Window, frame_index, span_number
+from datadriver.data.window import Window, frame_index, span_number
 from datadriver.errors import DatadriverError
 from datadriver.monitoring.facts import Fact, Subject
-from datadriver.monitoring.rows import Cut, Flags, Floats, Ints, instants_of, sorted_rows
+from datadriver.monitoring.rows import Cut, sorted_rows
+from datadriver.monitoring.truth import Truth, labels_for
 from datadriver.monitoring.words import amount, asked, moment, percent, spare, too_few, unknown, unknowns
 from datadriver.tracking.records import Version
 from datadriver.training.metrics import Evidence, Metric, find_metric, measure
 from datadriver.training.problems import find_problem
-from datadriver.training.targets import horizon, observed_until
+from datadriver.training.targets import horizon
+
+__all__ = ["labels_for", "performance_facts"]
 
 _USUAL = 0.99
-_FEWEST_WINDOWS = 20
+_FEWEST_WINDOWS = 5
+_PROBED = {"score_stability", "synthetic_roc_auc"}
 _CRISP = CLASSIFICATION - {"average_precision", "roc_auc", "brier", "log_loss"} | {"alarm_rate"}
-
-
-def labels_for(
-    instance: Instance, sensor: SensorFrame, events: pd.DataFrame | None, end: Instant | None
-) -> pd.Series | None:
-    """Return the truth of the rows of a frame, as it is known at `end`; NaN where it is not known yet.
-
-    Args:
-        instance: The model.
-        sensor: The asset's frame.
-        events: The events of the target as `read_events` gives them, None where the target is a column.
-        end: The instant up to which events are known: the end of the newest window.
-
-    Returns:
-        None where the model has no target, or the asset lacks its column.
-    """
-    target = instance.spec.target
-    if target is None or (target.column is not None and target.column not in sensor.frame.columns):
-        return None
-    if target.events is not None and events is None:
-        return None
-    known = observed_until([sensor], [events], target)[0]
-    if end is not None and known is not None:
-        known = min(known, end)
-    problem = find_problem(instance.spec.problem)
-    return problem.labels(instance, sensor, events, known).values
 
 
 def performance_facts(  # noqa: PLR0913, PLR0917 - what a verdict depends on
@@ -96,7 +73,7 @@ def performance_facts(  # noqa: PLR0913, PLR0917 - what a verdict depends on
     if isinstance(standard, str):
         return unknowns(subject, "performance", windows, standard, version=version.version)
     own = scores[scores["version"] == version.version] if "version" in scores else scores
-    truth = _Truth.of(sorted_rows(own), None if labels is None else labels.sort_index(kind="stable"))
+    truth = Truth.of(sorted_rows(own), None if labels is None else labels.sort_index(kind="stable"))
     parts = _trailing(instance, windows, truth, check).bounds(truth.at)
     return tuple(
         _fact(subject, instance, version, window, standard, truth.rows(slice(int(low), int(high))))
@@ -104,7 +81,7 @@ def performance_facts(  # noqa: PLR0913, PLR0917 - what a verdict depends on
     )
 
 
-def _trailing(instance: Instance, windows: Sequence[Window], truth: _Truth, check: Performance) -> Cut:
+def _trailing(instance: Instance, windows: Sequence[Window], truth: Truth, check: Performance) -> Cut:
     """Return the stretch of rows that counts for each window: events are entered late, so their labels end earlier."""
     target, length = instance.spec.target, check.window
     ends = Cut.of(windows).ends - span_number(horizon(target))
@@ -129,80 +106,15 @@ class _Standard:
         return self.holdout - value if self.metric.greater_is_better else value - self.holdout
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """Scores, one per instant, with `y_true`; `several` flags instants that were given several different labels."""
-
-    at: Ints
-    scores: Floats
-    y_true: Floats
-    several: Flags
-
-    @classmethod
-    def of(cls, scores: pd.DataFrame, labels: pd.Series | None) -> _Truth:
-        """Join scores and labels; a label that was looked up now counts more than one stored with the score."""
-        actual = _Distinct.of(instants_of(scores.index), scores["actual"].to_numpy("float64", na_value=np.nan))
-        last = np.searchsorted(instants_of(scores.index), actual.at, side="right") - 1
-        figures = scores["score"].to_numpy("float64", na_value=np.nan)[last]
-        if labels is None:
-            return cls(actual.at, figures, actual.values, actual.several)
-        known = _Distinct.of(instants_of(labels.index), labels.to_numpy("float64", na_value=np.nan)).look_up(actual.at)
-        y_true = np.where(np.isnan(known.values), actual.values, known.values)
-        return cls(actual.at, figures, y_true, known.several | (actual.several & np.isnan(known.values)))
-
-    @property
-    def newest(self) -> int | None:
-        """The last instant with a label."""
-        known = np.flatnonzero(~np.isnan(self.y_true))
-        return int(self.at[known[-1]]) if len(known) else None
-
-    def rows(self, part: slice | Flags) -> _Truth:
-        """Return some of the rows."""
-        return _Truth(self.at[part], self.scores[part], self.y_true[part], self.several[part])
-
-    @property
-    def usable(self) -> _Truth:
-        """The rows with one label and a score."""
-        return self.rows(np.isfinite(self.y_true) & np.isfinite(self.scores) & ~self.several)
-
-    @property
-    def events(self) -> int:
-        """Number of stretches of positive rows."""
-        positive = np.concatenate(([False], self.y_true == 1))
-        return int((positive[1:] & ~positive[:-1]).sum())
-
-
-@dataclass(frozen=True)
-class _Distinct:
-    """Values by different instants; `several` flags instants with more than one value."""
-
-    at: Ints
-    values: Floats
-    several: Flags
-
-    @classmethod
-    def of(cls, at: Ints, values: Floats) -> _Distinct:
-        """Sort values into instants; of several the last that is known stands."""
-        firsts = np.flatnonzero(np.append(True, at[1:] != at[:-1])) if len(at) else np.zeros(0, dtype="int64")
-        if len(firsts) == len(at):
-            return cls(at, values, np.zeros(len(at), dtype=bool))
-        groups = pd.Series(values).groupby(at)
-        return cls(at[firsts], np.asarray(groups.last(), dtype="float64"), groups.nunique().to_numpy() > 1)
-
-    def look_up(self, at: Ints) -> _Distinct:
-        """Return what is known of other instants."""
-        if not len(self.at):
-            return _Distinct(at, np.full(len(at), np.nan), np.zeros(len(at), dtype=bool))
-        place = np.minimum(np.searchsorted(self.at, at), len(self.at) - 1)
-        same = self.at[place] == at
-        return _Distinct(at, np.where(same, self.values[place], np.nan), same & self.several[place])
-
-
 def _standard(
     instance: Instance, version: Version, reference: Mapping[str, Any] | None, check: Performance, root: Path
 ) -> _Standard | str:
     """Return what the windows are compared with, or why there is nothing."""
     name, problem = _primary(instance, version), find_problem(instance.spec.problem)
+    if name in _PROBED:
+        return (
+            f"{name} decided for want of labels, and probes the model at training only: there is no truth to judge by"
+        )
     holdout = version.metrics.get(version.role, {}).get(name)
     if holdout is None or not math.isfinite(holdout):
         return f"version {version.version} has no {name} of its holdout to compare with"
@@ -244,7 +156,7 @@ def _usual(instance: Instance, metric: Metric, kept: Mapping[str, Any] | None, c
 
 
 def _fact(  # noqa: PLR0913, PLR0917 - what a verdict depends on
-    subject: Subject, instance: Instance, version: Version, window: Window, standard: _Standard, rows: _Truth
+    subject: Subject, instance: Instance, version: Version, window: Window, standard: _Standard, rows: Truth
 ) -> Fact:
     check, metric, usable = standard.check, standard.metric, rows.usable
     left_out = int(rows.several.sum())
@@ -288,7 +200,7 @@ def _fact(  # noqa: PLR0913, PLR0917 - what a verdict depends on
     )
 
 
-def _missing(instance: Instance, usable: _Truth, check: Performance, metric: Metric) -> str | None:
+def _missing(instance: Instance, usable: Truth, check: Performance, metric: Metric) -> str | None:
     """Say what a window lacks."""
     if len(usable.at) < check.min_rows:
         return too_few(len(usable.at), check.min_rows, what="scores with a known truth")
@@ -302,7 +214,7 @@ def _missing(instance: Instance, usable: _Truth, check: Performance, metric: Met
 
 
 def _measured(
-    metric: Metric, usable: _Truth, level: float, asset: str, instance: Instance
+    metric: Metric, usable: Truth, level: float, asset: str, instance: Instance
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Compute the metric as on a holdout; a function of the use case that fails is a reason."""
     instants = frame_index(usable.at, instance.usecase.data.index)
@@ -314,7 +226,7 @@ def _measured(
         return {}, {metric.name: error.message}
 
 
-def _when(instance: Instance, usable: _Truth) -> str:
+def _when(instance: Instance, usable: Truth) -> str:
     """Say of which time the rows are, where their labels look ahead."""
     if not horizon(instance.spec.target):
         return ""

@@ -6,7 +6,7 @@ where there are few, or texts), and for numbers the distribution function as poi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,9 +78,19 @@ def compare(kept: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) 
     if "values" in kept:
         values, codes, shares = _single(kept, values)
     else:
-        codes, shares = np.searchsorted(kept["edges"], values), np.asarray(kept["parts"], dtype="float64")
+        codes, shares = places(kept["edges"], values), np.asarray(kept["parts"], dtype="float64")
     ks = _ks(distribution(kept), values, inside, _size(kept, total))
     return _values(_size(kept, total), codes, shares, inside, ks), _nulls(kept, total, known, rows)
+
+
+def places(edges: Sequence[float] | Floats, values: Floats) -> Codes:
+    """Return the bin of each value: of those between two edges the right one is inside, and the lowest edge, too.
+
+    >>> places([0.0, 1.0, 2.0], np.array([-1.0, 0.0, 1.0, 1.5, 2.0, 9.0]))
+    array([0, 1, 1, 2, 2, 3])
+    """
+    found = np.searchsorted(edges, values)
+    return np.asarray(np.where(values == edges[0], 1, found), dtype=np.intp)
 
 
 def distribution(kept: Mapping[str, Any]) -> tuple[Floats, Floats, Floats]:

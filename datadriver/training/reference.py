@@ -18,13 +18,16 @@ import pandas as pd
 from datadriver.config.values import format_amount
 from datadriver.data.contract.measures import as_instants
 from datadriver.data.window import span_number
-from datadriver.training.distances import Distances, Flags, Floats, Rows, compare
+from datadriver.training.distances import Distances, Flags, Floats, Rows, compare, places
 from datadriver.training.metrics import Evidence, Metric, measure
 
 LEVELS = tuple(round(level, 2) for level in np.linspace(0, 1, 21))
 HIGH_LEVELS = (*LEVELS[10:-1], 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
 """Of the distances of windows only the upper half matters."""
 LEVELS_OF_METRICS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+EDGES = (0.0, 0.01, *(round(level, 1) for level in np.linspace(0.1, 0.9, 9)), 0.99, 1.0)
+"""Deciles, and bins for the rarest values and for those never seen: most of a day lies in one or two deciles anyway,
+and what tells drift from a usual day is how far out that is."""
 TOP = 20
 FEW = 10
 """Numbers with at most so many different values are compared value by value."""
@@ -185,21 +188,21 @@ def _numbers(values: np.ndarray) -> dict[str, Any]:
             "quantiles": [float(value) for value in quantiles],
             "mean": float(known.mean()),
             "std": _finite(float(known.std())),
-            **_bins(known, quantiles),
+            **_bins(known),
         }
     return summary
 
 
-def _bins(known: Floats, quantiles: Floats) -> dict[str, list[float]]:
-    """Return the bins that are compared: of single values, and one for all others; else between the deciles.
+def _bins(known: Floats) -> dict[str, list[float]]:
+    """Return the bins that are compared: of single values, and one for all others; else between quantiles.
 
-    Deciles that are equal make one bin, so that a value that fills half of the rows is not cut in five.
+    Quantiles that are equal make one bin, so that a value that fills half of the rows is not cut in five.
     """
     values, counts = np.unique(known, return_counts=True)
     if len(values) <= FEW:
         return {"values": values.tolist(), "parts": [*(counts / len(known)).tolist(), 0.0]}
-    edges = np.unique(quantiles[2:-1:2])
-    parts = np.bincount(np.searchsorted(edges, known), minlength=len(edges) + 1) / len(known)
+    edges = np.unique(np.quantile(known, EDGES))
+    parts = np.bincount(places(edges, known), minlength=len(edges) + 1) / len(known)
     return {"edges": edges.tolist(), "parts": parts.tolist()}
 
 
