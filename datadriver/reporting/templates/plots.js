@@ -291,7 +291,7 @@
   let printing = false;
   const widthOf = (plot) => (printing ? Math.min(PRINT_WIDTH, plot.wide || PRINT_WIDTH) : Math.max(220, Math.floor(plot.box.clientWidth)));
   const fit = () => { for (const plot of plots) { const width = widthOf(plot); if (width !== plot.u.width) plot.u.setSize({ width, height: plot.u.height }); } };
-  const repaint = () => { readColours(); for (const plot of plots) plot.u.redraw(false, false); };
+  const repaint = () => { readColours(); for (const plot of plots) plot.u.redraw(false, true); };
 
   doc.plots.forEach(make);
   zoom(null);

@@ -99,7 +99,7 @@
   });
   box.addEventListener("blur", () => u.setCursor({ left: -10, top: -10 }));
   const fit = () => { if (width() !== u.width) u.setSize({ width: width(), height: 240 }); };
-  const repaint = () => { readColours(); u.redraw(false, false); };
+  const repaint = () => { readColours(); u.redraw(false, true); };
   let waiting = 0;
   new ResizeObserver(() => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(fit); }).observe(document.body);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(repaint));
