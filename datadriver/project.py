@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datadriver.data.contract.verdict import Verdict
     from datadriver.data.frame import SensorFrame
     from datadriver.data.window import Instant, Window
+    from datadriver.fleet.monitor import MonitorReport
     from datadriver.fleet.plan import Due
     from datadriver.fleet.pool import Workers
     from datadriver.fleet.score import ScoreReport
@@ -50,16 +51,19 @@ class RunReport:
     released: Release | None
     candidates: tuple[Candidate, ...]
     scored: ScoreReport | None
+    monitored: MonitorReport
 
     @property
     def misses(self) -> tuple[Miss, ...]:
-        """What was not trained or not scored, and why."""
-        return self.trained.misses + (self.scored.misses if self.scored else ())
+        """What was not trained, scored or monitored, and why."""
+        return self.trained.misses + (self.scored.misses if self.scored else ()) + self.monitored.misses
 
     @property
     def failure(self) -> DatadriverError | None:
         """What the command ends with, if not all is well."""
-        total = len(self.trained.outcomes) + (self.scored.total if self.scored else 0)
+        if self.monitored.unsent:
+            return self.monitored.failure
+        total = len(self.trained.outcomes) + (self.scored.total if self.scored else 0) + self.monitored.subjects
         return failure(self.misses, of=total, what="steps")
 
 
@@ -344,8 +348,47 @@ class Project:
             window = self.window(start, end)
             return Scoring(self.usecase, self.root, self.ledger, crew, window, self.progress).run(instances, assets)
 
+    def monitor(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        start: Time = None,
+        until: Time = None,
+        workers: int | Workers | None = None,
+    ) -> MonitorReport:
+        """Judge windows of data and models by the checks of `monitor`, and act on what is found.
+
+        Args:
+            selection: assets, and which of their models; the data of the assets are always judged.
+            start: first instant; windows that were judged before are judged again. Default: what is new.
+            until: nothing from this instant on counts. Default: the newest reading of the fleet.
+            workers: how many processes, or those of a chain.
+
+        Raises:
+            ConfigError: no whole window lies between `start` and the end.
+            UnavailableError: the ledger does not answer, or the disk is full; what is done stays done.
+        """
+        from datadriver.fleet.monitor import Monitoring
+
+        assets, span = choose_assets(self.assets, selection), self.window(start, until)
+        ids = {asset.id for asset in assets}
+        chosen = tuple(one for one in self.instances if any(asset.id in ids for asset in one.unit.assets))
+        with self._workers(workers) as crew:
+            return Monitoring(
+                self.usecase,
+                self.root,
+                self.ledger,
+                crew,
+                self.assets,
+                self.instances,
+                tracker=lambda: self.tracker,
+                start=span.start,
+                until=span.end,
+                progress=self.progress,
+            ).run(self.select(selection) if selection.models else chosen, assets)
+
     def run(self, selection: Selection = EVERYTHING, *, until: Time = None, workers: int | None = None) -> RunReport:
-        """Do the whole chain: judge and train what is due, promote what won, score what is new, all up to `until`.
+        """Do the whole chain up to `until`: train what is due, promote what won, score and monitor what is new.
 
         Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
         for `promote`.
@@ -355,7 +398,8 @@ class Project:
             released, candidates = self.promote(selection, manual=False, reason="run")
             served = any(line.champion_version is not None for line in self.status(selection))
             scored = self.score(selection, end=until, workers=crew) if served else None
-        return RunReport(trained, released, candidates, scored)
+            monitored = self.monitor(selection, until=until, workers=crew)
+        return RunReport(trained, released, candidates, scored, monitored)
 
     def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:
         """Return where each instance stands; `pandas.DataFrame(project.status())` is the fleet table."""
@@ -384,13 +428,16 @@ class Project:
     @contextmanager
     def _workers(self, asked: int | Workers | None) -> Iterator[Workers]:
         """Give workers for one command, or those of the chain that it is part of."""
-        from datadriver.fleet.pool import Workers
+        from datadriver.fleet.limits import limits_of
+        from datadriver.fleet.pool import Workers, default_workers
         from datadriver.training.pinning import PINNED
 
         if isinstance(asked, Workers):
             yield asked
             return
-        with Workers(asked, environment=PINNED, verbose=self.verbose) as crew:
+        count = asked or default_workers()
+        limits = limits_of(self.usecase.workers, count)
+        with Workers(count, environment=PINNED, limits=limits, verbose=self.verbose) as crew:
             yield crew
 
     def _require_checked(self) -> None:

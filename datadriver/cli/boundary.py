@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from types import FrameType
 
 import click
 
@@ -17,8 +20,12 @@ from datadriver.cli.output import Output
 from datadriver.errors import ConfigError, DatadriverError
 from datadriver.fleet.failures import full_disk
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class _Ended(KeyboardInterrupt):
+    """Somebody asked the process to end; by which signal is its argument."""
 
 
 def run(arguments: Sequence[str], command: click.Command | None = None) -> int:
@@ -30,7 +37,7 @@ def run(arguments: Sequence[str], command: click.Command | None = None) -> int:
     """
     output = Output(json=_asks("--json", arguments), verbosity=_verbosity(arguments))
     try:
-        with _only_documents_on_stdout(output), _quiet_libraries(output):
+        with _only_documents_on_stdout(output), _quiet_libraries(output), _ending_in_order():
             return _invoke(arguments, output, command or _commands())
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`). Python would complain once more when it flushes at exit.
@@ -51,8 +58,10 @@ def _invoke(arguments: Sequence[str], output: Output, command: click.Command) ->
             code = command.invoke(context)
         output.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, click.Abort):
-        return _end(output, "interrupted; what was finished before is kept", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        number = error.args[0] if isinstance(error, _Ended) else signal.SIGINT
+        how = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        return _end(output, f"{how}; what was finished before is kept", 128 + number)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.ClickException as error:
@@ -119,6 +128,28 @@ def _only_documents_on_stdout(output: Output) -> Iterator[None]:
         return
     with contextlib.redirect_stdout(sys.stderr):
         yield
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let `kill`, `docker stop` and a closed terminal end a command the way Ctrl-C does: in order, and once."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - signal's signature
+        for other in before:  # a second one must not disturb what the first one has started, unless it is Ctrl-C
+            signal.signal(other, signal.default_int_handler if other == signal.SIGINT else signal.SIG_IGN)
+        raise _Ended(number)
+
+    usual = {signal.SIG_DFL, signal.default_int_handler}  # under nohup, for one, SIGHUP is ignored and stays so
+    here = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _ENDING if here}
+    before = {number: handler for number, handler in before.items() if handler in usual}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichBar
     from rich.progress import TaskID
 
-_EVERY_SECONDS = 5.0
+_FIRST_SECONDS, _LATER, _MOST_SECONDS = 5.0, 0.1, 300.0
 
 
 def onlooker(output: Output) -> Progress:
@@ -25,7 +25,7 @@ def onlooker(output: Output) -> Progress:
 
 
 class Lines:
-    """A plain line every few seconds, for logs."""
+    """A plain line now and then, for logs: after five seconds, later after each tenth more of the time."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
@@ -38,12 +38,13 @@ class Lines:
         self._started = self._said = self._clock()
 
     def advance(self, *, failed: bool = False) -> None:
-        """Count one more, and say so if the last line is a few seconds old."""
+        """Count one more, and say so if the last line is old enough."""
         self._done += 1
         self._failed += failed
         if self._done == 1:
             self._first = self._clock()
-        if self._clock() - self._said >= _EVERY_SECONDS:
+        now = self._clock()
+        if now - self._said >= min(max(_FIRST_SECONDS, _LATER * (now - self._started)), _MOST_SECONDS):
             self._say()
 
     def end(self) -> None:

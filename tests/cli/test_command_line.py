@@ -235,7 +235,7 @@ def test_a_terminated_command_ends_as_a_killed_process_does(tiny):
     while not (tiny.root / ".datadriver" / "tmp").exists():
         assert process.poll() is None
     os.kill(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
     process.stderr.close()
 
 

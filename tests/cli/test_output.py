@@ -37,6 +37,19 @@ def test_progress_speaks_every_few_seconds_and_at_the_end():
     ]
 
 
+def test_hours_of_work_make_a_log_that_can_be_read():
+    stream, clock = io.StringIO(), Clock()
+    lines = Lines(stream, clock)
+    lines.begin("training", 100_000)
+    for _ in range(100_000):
+        clock.now += 0.1
+        lines.advance()
+    lines.end()
+    said = stream.getvalue().splitlines()
+    assert len(said) < 80
+    assert said[-1] == "training: 100,000 of 100,000, 10/s"
+
+
 def test_a_fleet_without_members_makes_no_progress_line():
     stream = io.StringIO()
     lines = Lines(stream, Clock())

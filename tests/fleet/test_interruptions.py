@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -79,18 +80,53 @@ def test_after_kill_minus_9_the_next_run_trains_only_what_is_missing(slow):
     assert len(client.search_registered_models()) == 3
 
 
-def test_ctrl_c_ends_cleanly_and_keeps_what_was_done(slow):
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM"), (signal.SIGHUP, 129, "SIGHUP")],
+)
+def test_ctrl_c_and_its_like_end_cleanly_and_keep_what_was_done(slow, number, code, words):
     process = start(slow, "train", "--workers", "1")
     wait_for_the_first_result(slow, process)
-    process.send_signal(signal.SIGINT)
+    workers = children(process.pid)
+    assert len(workers) == 1
+    process.send_signal(number)
     said, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "interrupted" in said
+    assert process.returncode == code, said
+    assert words in said
     assert "Traceback" not in said
+    assert not any(alive(worker) for worker in workers)
     project = Project.open(slow.root)
     assert [outcome.unit for outcome in queries.last_outcomes(project.ledger).values()] == ["P-1"]
     assert [batch.state for batch in queries.batches(project.ledger)] == ["failed"]
     assert not list((slow.root / ".datadriver" / "tmp").iterdir())
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] or [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_model_that_hangs_costs_its_asset_and_the_run_says_where(slow):
+    slow.edit("scores: {window: 2d}", "scores: {window: 2d}\nworkers: {timeout: 6s}")
+    told = slow.run("train", "--workers", "1")
+    assert told.returncode == 6, told.stdout + told.stderr
+    outcomes = {one.unit: one for one in queries.last_outcomes(Project.open(slow.root).ledger).values()}
+    assert {unit: one.state for unit, one in outcomes.items()} == {
+        "P-1": "trained",
+        "P-2": "failed",
+        "15/9-F-1 C": "trained",
+    }
+    assert outcomes["P-2"].exit_code == 4
+    assert "was not done after 6s" in outcomes["P-2"].reason
+    assert "features.py, line 10, in load" in outcomes["P-2"].reason
 
 
 @pytest.fixture
