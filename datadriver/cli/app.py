@@ -22,9 +22,10 @@ COMMANDS: dict[str, str] = {
     "releases": "List what became champion, when, why and by whom.",
     "diff": "Show what a promotion would change.",
     "score": "Score a window with the champions.",
-    "run": "Validate, train, promote and score: the whole chain in one command.",
+    "monitor": "Judge data and models window by window; alarms, messages, requests to train again.",
+    "run": "Validate, train, promote, score and monitor: the whole chain in one command.",
     "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
-    "status": "Show the fleet: champions, last train, last score, reasons.",
+    "status": "Show the fleet: champions, last train, last score, health, reasons.",
 }
 """Name and one-line help of each command; its module in this package has the same name."""
 
@@ -59,7 +60,7 @@ class Commands(click.Group):
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="datadriver %(version)s")
 def app() -> None:
-    """From one notebook to a fleet of per-asset models: contracts, training, release, scoring.
+    """From one notebook to a fleet of per-asset models: contracts, training, release, scoring, monitoring.
 
     Run inside a use case, or name it with --project. Exit codes: 0 done; 1 a bug in datadriver; 2 usage or
     configuration; 3 data rejected; 4 the use case's own code raised; 5 something outside is unavailable, a retry

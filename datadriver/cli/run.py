@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datadriver.cli import options
+from datadriver.cli.monitor import monitor_document, say_monitoring
 from datadriver.cli.output import Output
 from datadriver.cli.promote import promotion_document, say_promotion
 from datadriver.cli.reports import command_line, error_document
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from datadriver.project import Project
 
 
-@click.command("run", short_help="Validate, train, promote and score: the whole chain in one command.")
+@click.command("run", short_help="Validate, train, promote, score and monitor: the whole chain in one command.")
 @options.until
 @options.workers
 @options.instances
 @options.project
 def command(output: Output, project: Project, *, selection: Selection, until: str | None, workers: int | None) -> int:
-    """Judge and train what is due, promote what won, score what is new. Needs no server.
+    """Judge and train what is due, promote what won, score and monitor what is new. Needs no server.
 
     Each asset is judged by the contract before it is trained or scored. Models with `approval: manual` wait for
     `datadriver promote`.
@@ -34,6 +35,7 @@ def command(output: Output, project: Project, *, selection: Selection, until: st
         "train": train_document(report.trained),
         "promote": promotion_document(report.released, report.candidates),
         "score": None if report.scored is None else score_document(report.scored),
+        "monitor": monitor_document(report.monitored),
         **error_document(report.failure, report.misses),
     }
     output.document(document)
@@ -41,5 +43,6 @@ def command(output: Output, project: Project, *, selection: Selection, until: st
     say_promotion(output, project, report.released, report.candidates)
     if report.scored is not None:
         say_scoring(output, report.scored)
+    say_monitoring(output, report.monitored)
     output.line(f"next:   {command_line(project, 'status')}")
     return report.failure.exit_code if report.failure else 0

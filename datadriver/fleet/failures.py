@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 from datadriver.errors import DatadriverError, UnavailableError, UseCaseError
 
@@ -33,6 +35,17 @@ def deliberate(error: BaseException) -> DatadriverError | None:
     if isinstance(error, UnavailableError) or not isinstance(error, DatadriverError):
         return full_disk(error) or (error if isinstance(error, DatadriverError) else None)
     return error
+
+
+def explained(error: BaseException) -> DatadriverError:
+    """Return the deliberate error of an exception; of any other, one that says where the bug is and whose it is."""
+    text = f"a bug in datadriver: {type(error).__name__}: {error} ({_place(error)}); please report it"
+    return deliberate(error) or DatadriverError(text)
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "unknown place"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

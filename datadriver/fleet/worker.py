@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from datadriver.errors import DatadriverError
-from datadriver.fleet.failures import deliberate
+from datadriver.fleet.failures import explained
 
 # What libraries reserve without using it: Arrow alone asks for a gigabyte of addresses when it is imported.
 _RESERVED = 2 * 1024**3
@@ -69,8 +69,7 @@ def answer(call: Call) -> Answer:
 
 
 def _broken(error: Exception) -> Answer:
-    text = f"a bug in datadriver: {type(error).__name__}: {error} ({_place(error)}); please report it"
-    return Answer(error=deliberate(error) or DatadriverError(text), trace=traceback.format_exc())
+    return Answer(error=explained(error), trace=traceback.format_exc())
 
 
 def _pickled(answer: Answer) -> bytes:
@@ -96,8 +95,3 @@ def _listen(stream: BinaryIO, calls: queue.SimpleQueue[Call]) -> None:
             calls.put(pickle.load(stream))  # noqa: S301 - from our own parent, over a pipe
         except (EOFError, OSError):
             os._exit(0)
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{os.path.basename(frames[-1].filename)}, line {frames[-1].lineno}" if frames else "unknown place"  # noqa: PTH119

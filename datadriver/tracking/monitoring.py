@@ -152,6 +152,13 @@ def check_states(ledger: Ledger, *, assets: Collection[str] | None = None) -> Ma
     return {CheckKey(row["asset"], row["unit"], row["model"], row["check"]): CheckState(**row) for row in found}
 
 
+def check_keys(ledger: Ledger) -> tuple[CheckKey, ...]:
+    """Every check that has a state."""
+    table = schema.check_states.c
+    found = _rows(ledger, sa.select(table.asset, table.unit, table.model, table.check))
+    return tuple(CheckKey(**row) for row in found)
+
+
 def newest_windows(ledger: Ledger) -> Mapping[str, str]:
     """End of the newest window that was looked at, by asset."""
     table = schema.check_states.c
