@@ -24,7 +24,7 @@ from datadriver.serving.scores import Stretch, scores_path, write_scores
 from datadriver.tracking import schema
 from datadriver.tracking.monitor_records import Alarm, CheckState, RetrainRequest
 from datadriver.tracking.monitoring import MonitorResult, record_monitoring
-from datadriver.tracking.records import ReleaseItem, instant_text
+from datadriver.tracking.records import instant_text
 
 YAML = """
 name: pumps
@@ -156,12 +156,11 @@ class _Making:
         self.project.ledger.finish_batch(self.batch)
 
     def _backdate(self, ids: list[str]) -> None:
-        """Let all but the last asset have been looked at before, and be released five days ago."""
+        """Let all but the last asset have been looked at before."""
         before = self._text(pd.Timestamp.now("UTC") - pd.Timedelta(days=5))
         table = schema.monitored
         with self.project.ledger.writing() as connection:
             connection.execute(table.update().where(table.c.asset != ids[-1]).values(first_at=before))
-            connection.execute(schema.releases.update().values(at=before))
 
     def _train(self) -> None:
         """Record a training of every instance five days ago: most are champions, some failed."""
@@ -177,11 +176,13 @@ class _Making:
             outcomes.append({**outcome, "result_key": None, "fingerprint": None, "at": recent})
             if state == "trained":
                 versions.append(self._version(key, at))
-                items.append(ReleaseItem(key["unit"], key["model"], 1, None))
+                items.append({**key, "version": 1, "previous_version": None})
         with self.project.ledger.writing() as connection:
             connection.execute(schema.outcomes.insert(), outcomes)
             connection.execute(schema.versions.insert(), versions)
-        self.project.ledger.record_release(items, action="promote", by="anna", reason="weekly training")
+            header = {"at": at, "by": "anna", "action": "promote", "reason": "weekly training", "batch": self.batch}
+            connection.execute(schema.releases.insert(), [{"id": 1, **header}])
+            connection.execute(schema.release_items.insert(), [{"release": 1, **item} for item in items])
 
     def _version(self, key: dict[str, str], at: str) -> dict[str, Any]:
         mae = float(self.random.gamma(9, 0.2))

@@ -77,7 +77,7 @@ class Heading:
         if self.index == "step":
             return f"{int(self.end) - int(instant):,} steps"
         hours = (datetime.fromisoformat(self.end) - datetime.fromisoformat(instant)).total_seconds() / 3600
-        return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+        return f"{hours:.0f} h" if hours < 24 else f"{hours / 24:.0f} d"
 
     def _local(self, time: datetime) -> str:
         return f"{time.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"

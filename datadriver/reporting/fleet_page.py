@@ -78,9 +78,9 @@ def render_fleet(facts: FleetFacts) -> str:
         "fleet.html",
         heading=facts.heading,
         facts=facts,
-        tiles=_tiles(facts, rows),
+        tiles=tuple(_tiles(facts, rows)),
         filters=_filters(rows),
-        attributes=_attributes(facts),
+        attributes=tuple(_attributes(facts)),
         news=_news(facts.news),
         yesterday=_yesterday(facts.heading),
         pages={line.id: line.page for line in facts.assets},
@@ -152,8 +152,8 @@ def _tiles(facts: FleetFacts, rows: Sequence[Mapping[str, Any]]) -> Iterator[Til
     for state in ATTENTION:
         yield Tile("state", state, states[state], state, severities if state == "alarm" else "")
     new = sum(any(finding["new"] for finding in row["findings"]) for row in rows)
-    yield Tile("new", "new", new, "new alarms")
-    labels = {"failed": "training failed", "rejected": "training rejected", "baseline": "baseline serves"}
+    yield Tile("new", "new", new, "with a new alarm")
+    labels = {"failed": "failed", "rejected": "rejected", "baseline": "baseline serves"}
     counts = Counter(str(line.status.state) for model in facts.models for line in model.lines if line.assets)
     for trouble in TROUBLES:
         yield Tile("training", trouble, counts[trouble], labels[trouble])

@@ -176,6 +176,7 @@
   window.addEventListener("afterprint", show);
 
   form.hidden = false;
+  byId("fields").open = matchMedia("(min-width: 52rem)").matches || /[#&](check|model|owner|%2E|\.)/i.test(location.hash);
   if (location.hash.length > 1) recall();
   else { more.hidden = found.length <= limit; if (!more.hidden) more.textContent = `Show ${Math.min(found.length - limit, 4 * data.shown).toLocaleString("en")} more of ${(found.length - limit).toLocaleString("en")}`; describe(wanted()); }
 })();
