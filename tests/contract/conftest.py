@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 
 from datadriver.config.fleet import Asset
+from datadriver.data.contract.engine import Outcome
 from datadriver.data.contract.suite import Suite
 from datadriver.data.frame import SensorFrame
 
@@ -66,3 +68,34 @@ def suite_of() -> Callable[[Sequence[dict[str, Any]]], Suite]:
         return Suite("suite.json", "sensors", json.dumps(full))
 
     return make
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Say whether two results are equal, where NaN equals NaN and numpy's numbers equal Python's."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, (bool, np.bool_)) or isinstance(other, (bool, np.bool_)):
+        return isinstance(one, (bool, np.bool_)) and isinstance(other, (bool, np.bool_)) and bool(one == other)
+    if isinstance(one, (int, float, np.integer)) and isinstance(other, (int, float, np.integer)):
+        return bool(one == other) or (math.isnan(one) and math.isnan(other))
+    return type(one) is type(other) and (one is other or bool(one == other))
+
+
+def _differences(
+    items: Sequence[dict[str, Any]], found: Sequence[Outcome | None], reference: Sequence[Outcome]
+) -> list[Any]:
+    return [
+        (item, ours, theirs)
+        for item, ours, theirs in zip(items, found, reference, strict=True)
+        if ours is None
+        or (ours.success, ours.exception) != (theirs.success, theirs.exception)
+        or not _same(ours.result, theirs.result)
+    ]
+
+
+@pytest.fixture(scope="session")
+def differences() -> Callable[..., list[Any]]:
+    """The expectations whose outcomes are not those of Great Expectations, or were not compiled, with both outcomes."""
+    return _differences

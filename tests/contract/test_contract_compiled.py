@@ -17,8 +17,10 @@ import pytest
 
 from datadriver.config.fleet import Asset
 from datadriver.config.sections import Contract
+from datadriver.data.contract.batch import to_batch
 from datadriver.data.contract.catalogue import entries
 from datadriver.data.contract.compiled.plan import MAKERS, plan_of
+from datadriver.data.contract.engine import run
 from datadriver.data.contract.suite import Suite, load_suite
 from datadriver.data.contract.verdict import evaluate
 from datadriver.data.contract.view import View
@@ -28,6 +30,7 @@ from datadriver.errors import ConfigError
 ROOT = Path(__file__).parents[2]
 Item = dict[str, Any]
 MakeSuite = Callable[[Sequence[Item]], Suite]
+Differences = Callable[..., list[Any]]
 
 
 def test_one_of_five_is_within_a_share_of_four_fifths(suite_of: MakeSuite) -> None:
@@ -35,6 +38,63 @@ def test_one_of_five_is_within_a_share_of_four_fifths(suite_of: MakeSuite) -> No
     item = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "flow", "max_value": 9, "mostly": 0.8}}
     (outcome,) = evaluate(suite_of([item]), SensorFrame(Asset("P-1"), frame))
     assert (outcome.success, outcome.result["unexpected_count"]) == (True, 1)
+
+
+_MISSING = [
+    {"type": kind, "kwargs": {**kwargs, **{key: "flwo" for key in ("column", "column_A") if key in kwargs}}}
+    for kind, kwargs in {
+        "expect_column_values_to_be_between": {"column": "", "max_value": 1},
+        "expect_column_values_to_not_be_null": {"column": ""},
+        "expect_column_mean_to_be_between": {"column": "", "max_value": 1},
+        "expect_column_pair_values_to_be_equal": {"column_A": "", "column_B": "flow"},
+        "expect_multicolumn_sum_to_equal": {"column_list": ["flow", "flwo"], "sum_total": 1},
+        "expect_column_values_to_not_be_frozen": {"column": "", "max_duration": 2},
+        "expect_column_gaps_to_be_at_most": {"column": "", "max_gap": "2h"},
+        "expect_data_to_be_fresh": {"column": "flow", "max_age": 1},
+        "expect_column_to_exist": {"column": ""},
+    }.items()
+]
+
+
+def test_what_cannot_be_judged_is_told_in_the_same_words(suite_of: MakeSuite, differences: Differences) -> None:
+    sensor = SensorFrame(Asset("P-1"), pd.DataFrame({"flow": [1.0]}, index=pd.RangeIndex(1, name="step")))
+    suite = suite_of(_MISSING)
+    reference = run(suite.gx(), to_batch(sensor))
+    assert [outcome.exception is None for outcome in reference] == [False] * 8 + [True]
+    assert differences(_MISSING, plan_of(suite).run(View.of_sensor(sensor)), reference) == []
+
+
+_A, _C = {"column": "a"}, {"column": "c"}
+_TIES = [
+    {"type": kind, "kwargs": kwargs}
+    for kind, kwargs in [
+        ("expect_column_value_z_scores_to_be_less_than", {**_A, "threshold": 1, "double_sided": True}),
+        ("expect_column_value_z_scores_to_be_less_than", {**_A, "threshold": -1, "double_sided": True}),
+        ("expect_column_value_z_scores_to_be_less_than", {**_A, "threshold": 1, "double_sided": False}),
+        ("expect_column_value_z_scores_to_be_less_than", {**_C, "threshold": 1, "double_sided": False}),
+        ("expect_column_values_to_not_be_outliers", {**_A, "method": "std", "multiplier": 1}),
+        ("expect_column_values_to_not_be_outliers", {**_A, "method": "std", "multiplier": 0}),
+        ("expect_column_values_to_not_be_outliers", {**_A, "method": "iqr", "multiplier": 0.5}),
+        ("expect_column_values_to_not_be_outliers", {**_C, "method": "std"}),
+        *(
+            ("expect_column_quantile_values_to_be_between", {**_A, "quantile_ranges": {"quantiles": [0.5], **ranges}})
+            for ranges in ({"value_ranges": [[low, high]]} for low, high in ((2.00019, 3), (2.00021, 3), (1, 1.99981)))
+        ),
+        ("expect_column_values_to_be_between", {**_A, "min_value": 1, "max_value": 3, "strict_min": True}),
+        ("expect_column_values_to_be_between", {**_A, "min_value": 1, "max_value": 3, "strict_max": True}),
+        ("expect_column_max_to_be_between", {**_A, "max_value": 3, "strict_max": True}),
+        ("expect_column_to_exist", {**_A, "column_index": 0}),
+        ("expect_table_row_count_to_be_between", {"min_value": 3, "strict_min": True}),
+    ]
+]
+
+
+def test_ties_with_a_limit_fall_on_the_same_side(suite_of: MakeSuite, differences: Differences) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2, 3], "c": [4.0, 4, 4]}, index=pd.RangeIndex(3, name="step"))
+    sensor, suite = SensorFrame(Asset("P-1"), frame), suite_of(_TIES)
+    reference = run(suite.gx(), to_batch(sensor))
+    assert {outcome.success for outcome in reference} == {True, False}
+    assert differences(_TIES, plan_of(suite).run(View.of_sensor(sensor)), reference) == []
 
 
 @pytest.mark.parametrize(
