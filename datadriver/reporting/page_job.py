@@ -16,8 +16,8 @@ from datadriver.errors import ConfigError, UnavailableError
 from datadriver.monitoring.store import monitor_path, read_facts, read_series
 from datadriver.reporting.asset_page import render_asset
 from datadriver.reporting.bands import Bound, contract_bounds
-from datadriver.reporting.curves import ScoreTerms, check_curves, score_curves, tag_curves, tags_of
-from datadriver.reporting.facts import AssetFacts, AssetLine, Heading, Mark
+from datadriver.reporting.curves import ScoreTerms, check_curves, score_curves, tag_curves, tags_of, told
+from datadriver.reporting.facts import AssetFacts, AssetLine, CheckCurve, Heading, Mark, ScoreCurve, TagCurve
 from datadriver.serving.scores import read_scores, scores_path
 
 TREND_COLUMNS = ("model", "check", "window_start", "window_end", "outcome", "value", "limit", "measure")
@@ -73,31 +73,26 @@ def write_pages(job: PageJob) -> PagesWritten:
             raise UnavailableError(
                 f"the report cannot be written to {job.folder}: {error.strerror or error}"
             ) from error
-    models = stored.all_facts["model"] != ""
-    return PagesWritten(written, stored.all_facts.loc[models, list(TREND_COLUMNS)])
+    return PagesWritten(written, stored.facts.loc[stored.facts["model"] != "", list(TREND_COLUMNS)])
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """What is stored about the assets of a job, as one frame per asset."""
+    """What is stored about the assets of a job, as curves by asset; `facts` are the rows behind the checks."""
 
-    all_facts: pd.DataFrame
-    facts: Mapping[str, pd.DataFrame]
-    series: Mapping[str, pd.DataFrame]
-    scores: Mapping[str, pd.DataFrame]
+    facts: pd.DataFrame
+    checks: Mapping[str, tuple[CheckCurve, ...]]
+    tags: Mapping[str, tuple[TagCurve, ...]]
+    scores: Mapping[str, tuple[ScoreCurve, ...]]
 
     @classmethod
     def read(cls, job: PageJob) -> _Stored:
         ids = [page.line.id for page in job.pages]
-        path = monitor_path(job.usecase, job.root)
+        path, terms = monitor_path(job.usecase, job.root), {page.line.id: page.terms for page in job.pages}
         facts = read_facts(path, assets=ids, window=job.period)
         series = read_series(path, assets=ids, window=job.period)
         scores = read_scores(scores_path(job.root, job.usecase.scores.path), assets=ids, window=job.period)
-        return cls(facts, _by_asset(facts), _by_asset(series), _by_asset(scores))
-
-
-def _by_asset(frame: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
-    return {str(asset): rows for asset, rows in frame.groupby("asset_id", sort=False)}
+        return cls(facts, check_curves(facts), tag_curves(series), score_curves(scores, terms))
 
 
 def _asset_facts(job: PageJob, page: AssetPage, stored: _Stored) -> AssetFacts:
@@ -106,15 +101,14 @@ def _asset_facts(job: PageJob, page: AssetPage, stored: _Stored) -> AssetFacts:
     assert job.period.start is not None  # noqa: S101 - a report has a period with both ends
     assert job.period.end is not None  # noqa: S101
     bounds, notes = _bounds(own, job.root)
-    series, scores, facts = (of.get(line.id) for of in (stored.series, stored.scores, stored.facts))
     return AssetFacts(
         heading=job.heading,
         line=line,
         start=as_number(job.period.start),
         end=as_number(job.period.end),
-        tags=() if series is None else tuple(tag_curves(series, tags_of(own), bounds)),
-        scores=() if scores is None else tuple(score_curves(scores, page.terms)),
-        checks=() if facts is None else tuple(check_curves(facts)),
+        tags=told(stored.tags.get(line.id, ()), tags_of(own), bounds),
+        scores=stored.scores.get(line.id, ()),
+        checks=stored.checks.get(line.id, ()),
         models=job.models,
         events=page.events,
         notes=(*job.notes, *notes),
