@@ -48,7 +48,7 @@ def _text(tag: TagCurve, curve: Curve, size: tuple[float, float], limits: tuple[
     parts = [f"From {number(size[0])} to {number(size[1])}{unit}; {newest}"]
     for limit in limits:
         times = _beyond(tag, limit, heading)
-        parts += [f"{times} ({limit.text})"] if times else []
+        parts += [times] if times else []
     missing = 1 - np.count_nonzero(np.isfinite(curve.mean)) * curve.joined / max(1, len(curve.mean))
     if missing >= 0.005:
         parts.append(f"no readings in {number(100 * missing, digits=2)}% of the period")
