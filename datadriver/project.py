@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from datadriver.fleet.status import InstanceStatus
     from datadriver.fleet.train import TrainReport
     from datadriver.fleet.validate import ValidateReport
+    from datadriver.reporting.write import ReportResult
     from datadriver.tracking.ledger import Ledger
     from datadriver.tracking.mlflow_runs import Tracker
     from datadriver.tracking.records import Release
@@ -45,13 +46,14 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class RunReport:
-    """What each step of a run did; `scored` is None where nothing has a champion yet."""
+    """What each step of a run did; `scored` is None without any champion, `reported` where nothing was monitored."""
 
     trained: TrainReport
     released: Release | None
     candidates: tuple[Candidate, ...]
     scored: ScoreReport | None
     monitored: MonitorReport
+    reported: ReportResult | None = None
 
     @property
     def misses(self) -> tuple[Miss, ...]:
@@ -387,8 +389,39 @@ class Project:
                 progress=self.progress,
             ).run(self.select(selection) if selection.models else chosen, assets)
 
+    def report(
+        self,
+        *,
+        out: Path | None = None,
+        until: Time = None,
+        days: int | None = None,
+        workers: int | Workers | None = None,
+    ) -> ReportResult:
+        """Write the report of what monitoring found about the fleet, and keep its first page in MLflow.
+
+        Args:
+            out: its folder, replaced whole. Default: `.datadriver/report`.
+            until: how checks stood after the last window that ended by then. Default: the newest.
+            days: how far back pages look: days, or windows where the index is a step. Default: `monitor.history`.
+            workers: how many processes, or those of a chain.
+
+        Raises:
+            ConfigError: nothing was monitored yet, or the folder holds something else than a report.
+            UnavailableError: the folder cannot be written; the old report stays.
+        """
+        from datadriver.reporting.gather import Fleet, gather
+        from datadriver.reporting.keep import kept
+        from datadriver.reporting.write import write_report
+
+        fleet = Fleet(self.usecase, self.root, self.assets, self.instances)
+        end = None if until is None else self._instant(until)
+        facts = gather(fleet, self.ledger, until=end, days=days)
+        folder = self.root / ".datadriver" / "report" if out is None else out
+        with self._workers(workers) as crew:
+            return kept(lambda: self.tracker, write_report(facts, fleet, folder, crew, self.progress), facts)
+
     def run(self, selection: Selection = EVERYTHING, *, until: Time = None, workers: int | None = None) -> RunReport:
-        """Do the whole chain up to `until`: train what is due, promote what won, score and monitor what is new.
+        """Do the whole chain up to `until`: train what is due, promote what won, score and monitor what is new, report.
 
         Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
         for `promote`.
@@ -399,7 +432,8 @@ class Project:
             served = any(line.champion_version is not None for line in self.status(selection))
             scored = self.score(selection, end=until, workers=crew) if served else None
             monitored = self.monitor(selection, until=until, workers=crew)
-        return RunReport(trained, released, candidates, scored, monitored)
+            reported = self.report(workers=crew) if monitored.states else None
+        return RunReport(trained, released, candidates, scored, monitored, reported)
 
     def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:
         """Return where each instance stands; `pandas.DataFrame(project.status())` is the fleet table."""

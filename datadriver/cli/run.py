@@ -10,6 +10,7 @@ from datadriver.cli import options
 from datadriver.cli.monitor import monitor_document, say_monitoring
 from datadriver.cli.output import Output
 from datadriver.cli.promote import promotion_document, say_promotion
+from datadriver.cli.report import report_document, say_report
 from datadriver.cli.reports import command_line, error_document
 from datadriver.cli.score import say_scoring, score_document
 from datadriver.cli.train import say_training, train_document
@@ -36,6 +37,7 @@ def command(output: Output, project: Project, *, selection: Selection, until: st
         "promote": promotion_document(report.released, report.candidates),
         "score": None if report.scored is None else score_document(report.scored),
         "monitor": monitor_document(report.monitored),
+        "report": None if report.reported is None else report_document(report.reported),
         **error_document(report.failure, report.misses),
     }
     output.document(document)
@@ -44,5 +46,7 @@ def command(output: Output, project: Project, *, selection: Selection, until: st
     if report.scored is not None:
         say_scoring(output, report.scored)
     say_monitoring(output, report.monitored)
+    if report.reported is not None:
+        say_report(output, report.reported)
     output.line(f"next:   {command_line(project, 'status')}")
     return report.failure.exit_code if report.failure else 0
