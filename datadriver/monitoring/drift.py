@@ -139,7 +139,8 @@ def _facts(  # noqa: PLR0913, PLR0917 - what one verdict depends on
     positions, codes = Cut.of(windows).positions(instants_of(table.index))
     table, rows = table.iloc[positions], Rows(codes, len(windows))
     traits = dict(_traits(kept, reference["rows"], table, rows))
-    usual = Usual.of(reference, "score" if name == "score_drift" else "features", check.usual, instance)
+    families = ("score",) if name == "score_drift" else ("features", "nulls")
+    usual = Usual.of(reference, families, check.usual, instance)
     figures = [_figures(kind, limit, traits, usual, check.min_rows) for kind, limit in _limits(check)]
     compared = _Comparison(check, kept, table, rows, traits, usual, figures)
     sizes = rows.sizes()
@@ -193,9 +194,11 @@ def _traits(
 
 def _figures(kind: str, limit: float, traits: Mapping[str, Distances], usual: Usual, min_rows: int) -> _Figures:
     values = [np.where(one.rows >= min_rows, getattr(one, kind), np.nan) for one in traits.values()]
+    chance = [
+        np.zeros(len(one.rows)) if usual.problem else usual.chance(kind, one, len(traits)) for one in traits.values()
+    ]
     limits = [
-        np.maximum(max(limit, usual.bound(kind, name)), 0 if usual.problem else usual.chance(kind, one, len(traits)))
-        for name, one in traits.items()
+        np.maximum(floor, max(limit, usual.bound(kind, name))) for floor, name in zip(chance, traits, strict=True)
     ]
     return _Figures(kind, np.array(values), np.array(limits))
 
