@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datadriver.fleet.plan import Due
     from datadriver.fleet.pool import Workers
     from datadriver.fleet.score import ScoreReport
-    from datadriver.fleet.status import InstanceStatus
+    from datadriver.fleet.status import AssetStatus, InstanceStatus
     from datadriver.fleet.train import TrainReport
     from datadriver.fleet.validate import ValidateReport
     from datadriver.reporting.write import ReportResult
@@ -245,10 +245,11 @@ class Project:
         """Say what is due and why, and what is not, reading no data."""
         from datadriver.fleet.plan import plan
         from datadriver.tracking import queries
+        from datadriver.tracking.monitoring import open_requests
 
-        last = queries.last_outcomes(self.ledger, fingerprinted=True)
+        last, asked = queries.last_outcomes(self.ledger, fingerprinted=True), open_requests(self.ledger)
         end = None if until is None else str(self._instant(until))
-        return plan(self.usecase, self.select(selection), last, root=self.root, force=force, until=end)
+        return plan(self.usecase, self.select(selection), last, root=self.root, force=force, until=end, asked=asked)
 
     def train(
         self,
@@ -444,6 +445,12 @@ class Project:
         chosen = self.select(selection)
         keys = {one.key for one in chosen}
         return tuple(line for line in status(self.ledger, chosen) if f"{line.unit}/{line.model}" in keys)
+
+    def data_status(self, selection: Selection = EVERYTHING) -> tuple[AssetStatus, ...]:
+        """Return what monitoring says of the data of each asset."""
+        from datadriver.fleet.status import data_status
+
+        return data_status(self.ledger, choose_assets(self.assets, selection))
 
     def window(self, start: Time = None, end: Time = None) -> Window:
         """Return the window between two times as people write them; naive times are in the use case's zone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,14 @@ from datadriver.cli.reports import command_line, plural
 
 if TYPE_CHECKING:
     from datadriver.fleet.selection import Selection
-    from datadriver.fleet.status import InstanceStatus
+    from datadriver.fleet.status import AssetStatus, InstanceStatus
     from datadriver.project import Project
 
+_BAD = ("alarm", "pending", "silenced")
+_SHOWN = 10
 
-@click.command("status", short_help="Show the fleet: champions, last train, last score, reasons.")
+
+@click.command("status", short_help="Show the fleet: champions, last train, last score, health, reasons.")
 @click.option("--mlflow", is_flag=True, help="Also compare the ledger with MLflow's aliases.")
 @options.instances
 @options.project
@@ -25,18 +30,25 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
     """Show where each instance stands: who serves it, how good that is, what needs attention and why."""
     from datadriver.fleet.status import counts
 
-    lines = project.status(selection)
+    lines, data = project.status(selection), project.data_status(selection)
     drift = project.drift() if mlflow else ()
     apart = [{"unit": o.key.unit, "model": o.key.model, "ledger": o.ledger, "mlflow": o.mlflow} for o in drift]
-    output.document({"instances": [asdict(line) for line in lines], **({"drift": apart} if mlflow else {})})
+    document = {"instances": [asdict(line) for line in lines], "assets": [asdict(one) for one in data]}
+    output.document({**document, **({"drift": apart} if mlflow else {})})
     output.table(
-        ("unit", "model", "state", "version", "metric", "baseline", "trained", "scored until", "why"),
+        ("unit", "model", "state", "health", "version", "metric", "baseline", "trained", "scored until", "why"),
         [_row(line) for line in lines],
         right=("version", "baseline"),
     )
     output.line()
     shown = ", ".join(f"{count:,} {state}" for state, count in counts(lines).items())
     output.line(f"{plural(len(lines), 'instance')}: {shown}")
+    looked = Counter(one.health for one in data if one.health is not None)
+    if looked:
+        output.line(
+            f"data of {plural(len(data), 'asset')}: " + ", ".join(f"{n:,} {h}" for h, n in looked.most_common())
+        )
+        _say_data(output, data)
     if drift:
         output.line(
             f"{len(drift):,} aliases in MLflow differ from the ledger: "
@@ -51,10 +63,20 @@ def _row(line: InstanceStatus) -> tuple[object, ...]:
         line.unit,
         line.model,
         line.state,
+        line.health,
         line.champion_version,
         f"{primary} {cell(value)}" if line.metrics else "",
         line.baseline_metrics.get(primary),
         (line.last_train or "")[:16].replace("T", " "),
         (line.scored_until or "")[:16].replace("T", " "),
-        line.reason,
+        line.health_reason if line.health in _BAD else line.reason,
     )
+
+
+def _say_data(output: Output, data: Sequence[AssetStatus]) -> None:
+    """List the assets whose data are not well, the gravest first."""
+    bad = sorted((one for one in data if one.health in _BAD), key=lambda one: _BAD.index(one.health))
+    for one in bad[:_SHOWN]:
+        output.line(f"  {one.asset}  [{one.health}] {one.health_reason}")
+    if len(bad) > _SHOWN:
+        output.line(f"  and {len(bad) - _SHOWN:,} more: see --json")

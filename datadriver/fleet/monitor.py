@@ -22,16 +22,16 @@ from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.pool import Workers
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.worker import Answer, Call
+from datadriver.monitoring.standing import SEVERITIES, gravity
 from datadriver.monitoring.store import monitor_path
 from datadriver.monitoring.windows import hull, known_until, length_of
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
-from datadriver.tracking.monitor_records import HEALTHS, Alarm, CheckState, RetrainRequest
+from datadriver.tracking.monitor_records import Alarm, CheckState, RetrainRequest
 from datadriver.tracking.monitoring import MonitorResult, Recorded, check_states, record_monitoring
 from datadriver.tracking.records import Batch
 
-_SEVERITIES = ("critical", "warning", "info")
 _OLD = 2  # windows
 
 
@@ -127,7 +127,8 @@ class Monitoring:
             plan = self._plan(instances, assets, newest)
             looks = plan.looks()
             self._work(looks, made)
-            handed = hand_on(self.usecase, self.root, self.ledger, self.tracker, self.fleet, end=plan.end)
+        # Once the batch is done: the metrics say when that was.
+        handed = hand_on(self.usecase, self.root, self.ledger, self.tracker, self.fleet, end=plan.end)
         return self._report(made, plan, looks, handed, time.monotonic() - started)
 
     def _retire(self, made: Batch) -> None:
@@ -248,10 +249,5 @@ class Monitoring:
         return age if age > _OLD * pd.Timedelta(length_of(self.usecase)) else None
 
 
-def gravity(state: CheckState) -> tuple[int, int, str, str, str]:
-    """Sort states, the gravest first."""
-    return HEALTHS.index(state.state), _SEVERITIES.index(state.severity), state.asset, state.model, state.check
-
-
 def _alarm_gravity(alarm: Alarm) -> tuple[bool, int, str, str]:
-    return alarm.closed is not None, _SEVERITIES.index(alarm.severity), alarm.asset, alarm.model
+    return alarm.closed is not None, SEVERITIES.index(alarm.severity), alarm.asset, alarm.model

@@ -15,6 +15,7 @@ from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
 from datadriver.data.fingerprint import fingerprint
 from datadriver.errors import DataError, UnavailableError
+from datadriver.tracking.monitor_records import RetrainRequest
 from datadriver.tracking.records import Key, Outcome
 
 _PARTS = ("data", "code", "config", "contract", "until")
@@ -39,6 +40,7 @@ def plan(  # noqa: PLR0913 - the options of one command
     root: Path,
     force: bool = False,
     until: str | None = None,
+    asked: Mapping[Key, Sequence[RetrainRequest]] | None = None,
 ) -> tuple[Due, ...]:
     """Decide for each instance whether it is due, reading no data.
 
@@ -49,27 +51,38 @@ def plan(  # noqa: PLR0913 - the options of one command
         root: folder of the use case.
         force: everything is due.
         until: end of the data that count, as asked for; another end is a reason to train.
+        asked: what monitoring asked for and no outcome has answered yet, oldest first.
     """
     fingerprints = Fingerprints(usecase, root, until)
+    keys = ((instance, Key(instance.unit.key, instance.model)) for instance in instances)
     return tuple(
-        _judge(instance, fingerprints.of(instance), last.get(Key(instance.unit.key, instance.model)), force)
-        for instance in instances
+        _judge(instance, fingerprints.of(instance), last.get(key), (asked or {}).get(key, ()), force=force)
+        for instance, key in keys
     )
 
 
-def _judge(instance: Instance, fingerprint: str, last: Outcome | None, force: bool) -> Due:
-    changed = _changed(last.fingerprint, fingerprint) if last is not None and last.fingerprint else ()
-    if force:
-        return Due(instance, True, "forced", fingerprint)
-    if last is None:
-        return Due(instance, True, "new", fingerprint)
-    if changed:
-        return Due(instance, True, " and ".join(changed) + " changed", fingerprint)
-    if last.state == "failed":
-        return Due(instance, True, f"failed last time: {last.reason}", fingerprint)
-    if last.state == "rejected":
+def _judge(
+    instance: Instance, fingerprint: str, last: Outcome | None, asked: Sequence[RetrainRequest], *, force: bool
+) -> Due:
+    reason = _why_due(fingerprint, last, asked, force=force)
+    if reason is not None:
+        return Due(instance, True, reason, fingerprint)
+    if last is not None and last.state == "rejected":
         return Due(instance, False, f"rejected, and nothing has changed since: {last.reason}", fingerprint)
     return Due(instance, False, "nothing has changed", fingerprint)
+
+
+def _why_due(fingerprint: str, last: Outcome | None, asked: Sequence[RetrainRequest], *, force: bool) -> str | None:
+    if force:
+        return "forced"
+    if last is None:
+        return "new"
+    if asked:
+        more = f" (and {len(asked) - 1} more)" if len(asked) > 1 else ""
+        return f"asked by monitoring: {asked[0].reason}{more}"
+    if changed := _changed(last.fingerprint, fingerprint) if last.fingerprint else ():
+        return " and ".join(changed) + " changed"
+    return f"failed last time: {last.reason}" if last.state == "failed" else None
 
 
 def _changed(before: str, now: str) -> tuple[str, ...]:

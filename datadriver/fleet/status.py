@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from datadriver.config.fleet import Instance
+from datadriver.config.fleet import Asset, Instance
+from datadriver.monitoring.standing import gravity, reason_of, state_of
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
+from datadriver.tracking.monitor_records import CheckState, Health
+from datadriver.tracking.monitoring import CheckKey, check_states
 from datadriver.tracking.records import Key, Outcome, ScoreRecord, Version
+from datadriver.tracking.releases import Candidate, diff
 
 State = Literal["failed", "rejected", "new", "challenger", "baseline", "champion", "retired"]
 """In the order in which they need attention."""
@@ -40,6 +44,7 @@ class InstanceStatus:
         last_train: time of the last training.
         last_score: time of the last scoring.
         scored_until: last instant that was scored, the earliest over the unit's assets.
+        health: what monitoring says of the model, None if it has not looked; `health_reason` says why.
     """
 
     unit: str
@@ -54,17 +59,42 @@ class InstanceStatus:
     last_train: str | None = None
     last_score: str | None = None
     scored_until: str | None = None
+    health: Health | None = None
+    health_reason: str = ""
+
+
+@dataclass(frozen=True)
+class AssetStatus:
+    """What monitoring says of the data of one asset; `health` is None if it has not looked."""
+
+    asset: str
+    health: Health | None
+    health_reason: str = ""
 
 
 def status(ledger: Ledger, instances: Sequence[Instance]) -> tuple[InstanceStatus, ...]:
     """Return a line for each instance, in the order of the fleet, and for each champion that left the fleet."""
     facts = _Facts(
-        queries.champions(ledger), queries.latest_versions(ledger), queries.last_outcomes(ledger), _scores(ledger)
+        queries.champions(ledger),
+        queries.latest_versions(ledger),
+        queries.last_outcomes(ledger),
+        _scores(ledger),
+        {one.key: one for one in diff(ledger, instances)},
+        _model_checks(ledger),
     )
     keys = {Key(one.unit.key, one.model): one for one in instances}
     known = tuple(facts.line(key, primary=_primary(instance)) for key, instance in keys.items())
     gone = tuple(facts.line(key, retired=True) for key in sorted(facts.champions) if key not in keys)
     return known + gone
+
+
+def data_status(ledger: Ledger, assets: Sequence[Asset]) -> tuple[AssetStatus, ...]:
+    """Return what monitoring says of the data of each asset, in the order of the fleet."""
+    checks: dict[str, list[CheckState]] = {}
+    for state in _gravest_first(check_states(ledger)):
+        if not state.model:
+            checks.setdefault(state.asset, []).append(state)
+    return tuple(AssetStatus(asset.id, *_health(checks.get(asset.id, ()))) for asset in assets)
 
 
 def counts(lines: Iterable[InstanceStatus]) -> Mapping[str, int]:
@@ -81,11 +111,14 @@ class _Facts:
     latest: Mapping[Key, Version]
     outcomes: Mapping[Key, Outcome]
     scores: Mapping[Key, Sequence[ScoreRecord]]
+    candidates: Mapping[Key, Candidate]
+    checks: Mapping[Key, Sequence[CheckState]]
 
     def line(self, key: Key, *, primary: str | None = None, retired: bool = False) -> InstanceStatus:
         champion, newest = self.champions.get(key), self.latest.get(key)
         outcome, scored = self.outcomes.get(key), self.scores.get(key, ())
-        state, reason = _state(champion, newest, outcome, retired=retired)
+        state, reason = _state(champion, newest, outcome, self.candidates.get(key), retired=retired)
+        health, health_reason = _health(self.checks.get(key, ()))
         shown = champion or newest
         return InstanceStatus(
             unit=key.unit,
@@ -100,6 +133,8 @@ class _Facts:
             last_train=outcome.at if outcome else None,
             last_score=max((one.at for one in scored), default=None),
             scored_until=min((one.last for one in scored if one.last), default=None),
+            health=health,
+            health_reason=health_reason,
         )
 
 
@@ -109,17 +144,25 @@ def _primary(instance: Instance) -> str | None:
 
 
 def _state(
-    champion: Version | None, newest: Version | None, outcome: Outcome | None, *, retired: bool
+    champion: Version | None,
+    newest: Version | None,
+    outcome: Outcome | None,
+    candidate: Candidate | None,
+    *,
+    retired: bool,
 ) -> tuple[State, str]:
     if retired:
         return "retired", "not in the fleet any more; its champion is kept"
     if outcome is not None and outcome.state in ("failed", "rejected"):
         return ("failed" if outcome.state == "failed" else "rejected"), outcome.reason
     if newest is not None and (champion is None or newest.version > champion.version):
-        better, why = newest.decision.get("better"), str(newest.decision.get("reason", ""))
-        if champion is None or better:
+        why = candidate.reason if candidate is not None else str(newest.decision.get("reason", ""))
+        if candidate is not None and candidate.promotes:
             return "challenger", f"version {newest.version} waits for promote: {why}"
-        return _serving(champion, f"version {newest.version} stays challenger: {why}")
+        said = (
+            why if why.startswith(f"version {newest.version} ") else f"version {newest.version} stays challenger: {why}"
+        )
+        return ("challenger", said) if champion is None else _serving(champion, said)
     if champion is not None:
         return _serving(champion, str(champion.decision.get("reason", "")).removesuffix(_FIRST))
     return "new", "never trained"
@@ -127,6 +170,30 @@ def _state(
 
 def _serving(champion: Version, reason: str) -> tuple[State, str]:
     return ("baseline" if champion.role == "baseline" else "champion"), reason
+
+
+def _health(checks: Sequence[CheckState]) -> tuple[Health | None, str]:
+    """Return the health that some checks (the gravest first) add up to, and the reason of the gravest."""
+    if not checks:
+        return None, ""
+    state = state_of(checks)
+    worst = next((check for check in checks if check.state == state), None)
+    if worst is None or state == "ok":
+        return state, reason_of(state, checks)
+    where = "" if worst.asset == worst.unit or not worst.model else f"{worst.asset}, "
+    return state, f"{where}{worst.check}: {reason_of(state, checks)}"
+
+
+def _model_checks(ledger: Ledger) -> Mapping[Key, Sequence[CheckState]]:
+    found: dict[Key, list[CheckState]] = {}
+    for state in _gravest_first(check_states(ledger)):
+        if state.key is not None:
+            found.setdefault(state.key, []).append(state)
+    return found
+
+
+def _gravest_first(states: Mapping[CheckKey, CheckState]) -> list[CheckState]:
+    return sorted(states.values(), key=gravity)
 
 
 def _scores(ledger: Ledger) -> Mapping[Key, Sequence[ScoreRecord]]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
+from datadriver.config.section import Severity
 from datadriver.monitoring.facts import DATA_CHECKS
-from datadriver.tracking.monitor_records import CheckState, Health
+from datadriver.tracking.monitor_records import HEALTHS, CheckState, Health
 
 _GRAVER: tuple[Health, ...] = ("alarm", "pending", "silenced")
+
+SEVERITIES: tuple[str, ...] = get_args(Severity)
+"""The gravest first."""
+
+
+def gravity(check: CheckState) -> tuple[int, int, str, str, str, str]:
+    """Return what checks are sorted by: the gravest first, then by name."""
+    grave = HEALTHS.index(check.state), SEVERITIES.index(check.severity)
+    return *grave, check.asset, check.model, check.check, check.unit
 
 
 def state_of(checks: Sequence[CheckState]) -> Health:
