@@ -56,7 +56,7 @@ def hand_on(  # noqa: PLR0913 - the stores of a use case
     with handed.noting("metrics"):
         handed.metrics = _write_metrics(usecase, root, ledger, fleet)
     with handed.noting("messages"):
-        _send(usecase, ledger, fleet, handed)
+        _send(usecase, root, ledger, fleet, handed)
     return handed
 
 
@@ -78,9 +78,10 @@ def _write_metrics(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence
     return path
 
 
-def _send(usecase: UseCase, ledger: Ledger, fleet: Sequence[Asset], handed: HandedOn) -> None:
+def _send(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence[Asset], handed: HandedOn) -> None:
     from datadriver.monitoring.notify import send_notices  # noqa: PLC0415 - Apprise
 
-    told = send_notices(ledger, usecase, fleet)
+    page = root / ".datadriver" / "report" / "index.html"
+    told = send_notices(ledger, usecase, fleet, report=str(page) if page.exists() else None)
     handed.sent = told.messages
     handed.misses += [Miss(one.name, one.reason, one.exit_code) for one in told.unsent]
