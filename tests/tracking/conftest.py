@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -194,9 +195,48 @@ def root(tmp_path: Path, migrated_store: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def tracker(root: Path, usecase: UseCase) -> Tracker:
-    return Tracker.open(usecase, root)
+@pytest.fixture(params=["bulk", "api"])
+def tracker(request: pytest.FixtureRequest, root: Path, usecase: UseCase) -> Tracker:
+    """A store in SQLite, once written through MLflow's tables and once through its client."""
+    return Tracker.open(usecase, root, bulk=request.param == "bulk")
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: str) -> str:
+    """URL of a PostgreSQL database with MLflow's tables, which nobody is connected to: a template."""
+    _create_database(postgres, "mlflow_template")
+    uri = f"{postgres}/mlflow_template"
+    code = (
+        "import sys; from pathlib import Path; from datadriver.config.sections import Tracking; "
+        "from datadriver.tracking.mlflow_store import connect; connect(Tracking(uri=sys.argv[1]), Path())"
+    )
+    subprocess.run([sys.executable, "-c", code, uri], check=True, timeout=120)
+    return uri
+
+
+def _create_database(server: str, what: str) -> None:
+    engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {what}")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path, migrated_store: Path) -> Callable[..., Tracker]:
+    """Opens a new tracking store in a folder of its own, in each kind of database that is written in bulk."""
+
+    def open_(name: str, *, bulk: bool = True) -> Tracker:
+        place = tmp_path / name / ".datadriver"
+        place.mkdir(parents=True)
+        if request.param == "sqlite":
+            shutil.copy(migrated_store, place / "mlflow.db")
+            return Tracker.open(_make_usecase(), place.parent, bulk=bulk)
+        template: str = request.getfixturevalue("migrated_database")
+        server, database = template.rsplit("/", 1)[0], f"mlflow_{uuid.uuid4().hex}"
+        _create_database(server, f"{database} TEMPLATE mlflow_template")
+        return Tracker.open(_make_usecase(tracking={"uri": f"{server}/{database}"}), place.parent, bulk=bulk)
+
+    return open_
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_model_files_are_recorded_relative_to_the_use_case_so_that_it_can_move(
 ) -> None:
     version = record(instance, tracker.start_batch(BATCH))
     assert version.path.startswith(".datadriver/artifacts/models/")
-    moved = tracker.root.rename(tracker.root.with_name("moved"))
+    moved = tracker.root.rename(tracker.root.with_name(f"{tracker.root.name} moved"))
     assert len(load_version(version, tracker.usecase, moved).predict(features)) == len(features)
 
 
