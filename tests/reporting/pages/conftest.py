@@ -55,24 +55,24 @@ HEADING = Heading(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def heading() -> Heading:
     return HEADING
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def asset_facts() -> Callable[..., AssetFacts]:
     """Make the facts of an asset; what is given stands instead of what is made."""
     return _asset_facts
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def model_facts() -> Callable[..., ModelFacts]:
     """Make the facts of a model over some instances."""
     return _model_facts
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tag_curve() -> Callable[..., TagCurve]:
     """Make a tag, hour by hour; `hole` is a stretch of hours without readings."""
     return _tag
