@@ -76,18 +76,18 @@ MEASURES = {"freshness": ("s", 21600.0), "completeness": ("share", 0.9), "out_of
 MEASURES |= {"contract": ("breaches", 0.0), "drift": ("PSI", 0.2), "score_drift": ("KS", 0.1)}
 MEASURES |= {"performance": ("mae", 2.2), "alarms": ("share", 0.0)}
 SAYS = {
-    "freshness": "The newest reading is {far:.0f} h old at the end of the window; at most 6 h are allowed.",
-    "completeness": "{tag} has a value in {share:.0%} of the bins; at least 90% are asked for.",
-    "out_of_range": "{share:.1%} of the readings of {tag} are outside of its range; at most 1% may be.",
-    "contract": "{tag} does not meet the contract: {share:.0%} of its values are not between 0 and 175.",
-    "drift": "{tag} is unlike its training part: PSI {far:.2f}, over the limit of 0.2 and over 99% of its days.",
-    "score_drift": "Scores are unlike those of the training part: KS {share:.2f}, over the limit of 0.1.",
-    "performance": "mae {far:.2f} degC over 24 rows with a known truth, 31% worse than 2.02 degC on the holdout.",
-    "alarms": "The residual of {model} was beyond 4.1 degC for {far:.0f} h: {share:.0%} of 24 scores are alarms.",
+    "freshness": "newest reading is {far:.0f} h old at the window's end ({tag}), limit 6 h",
+    "completeness": "{share:.0%} of the bins have a value of {tag}, limit 90%",
+    "out_of_range": "{share:.1%} of the readings of {tag} are outside of its range, limit 1%",
+    "contract": "{tag} is not between 0 and 175 in {share:.0%} of the rows (critical)",
+    "drift": "{tag} has a median of 71.2, 61.3 in training: PSI {far:.2f}, limit 0.2",
+    "score_drift": "score has a median of 122, 118 in training: KS {share:.2f}, limit 0.1",
+    "performance": "mae {far:.2f} on 24 rows, 2.02 on the holdout (31% worse); limit 2.2",
+    "alarms": "residual above 4.1 degC (0.999 quantile of training) for 2 h in {share:.0%} of 24 scores, longest {far:.1f} h",
 }
 BLIND = {
-    "performance": "The truth of this window is not known yet.",
-    "drift": "3 rows are too few to judge: at least 20 are asked for.",
+    "performance": "no scores with a known truth (20 are needed)",
+    "drift": "3 of the 20 rows needed",
 }
 MORNING = {"alarm": 0.035, "pending": 0.04, "unknown": 0.015, "silenced": 0.015}
 
@@ -242,7 +242,8 @@ class _Making:
     def _fact(self, subject: Subject, check: str, state: str, window: Window) -> Fact:
         measure, limit = MEASURES[check]
         bad = state in ("alarm", "pending", "silenced")
-        value = limit * (1.2 + self.random.gamma(1, 0.8)) + (0.2 if not limit else 0) if bad else limit * 0.4
+        value = limit * (1.2 + self.random.gamma(1, 0.8)) + (self.random.random() if not limit else 0)
+        value = value if bad else limit * 0.4
         tag = str(self.random.choice(list(TAGS)))
         figures = {"far": value if value < 100 else value / 3600, "share": min(value, 0.99)}
         outcome = "breach" if bad else "unknown" if state == "unknown" else "ok"
@@ -257,7 +258,7 @@ class _Making:
             unit=measure,
             about=tag,
             rows=24,
-            reason=words.get(outcome, BLIND.get(check, "No reading in this window.")),
+            reason=words.get(outcome, BLIND.get(check, "there are no readings")),
             details={name: value * share for name, share in zip(TAGS, (1.0, 0.7, 0.5, 0.4, 0.2), strict=True)},
         )
 

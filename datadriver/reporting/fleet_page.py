@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from datadriver.config.fleet import AttributeValue
 from datadriver.fleet.status import STATES
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.reporting.facts import ATTENTION, AssetLine, FleetFacts, Heading, ModelFacts, News
 from datadriver.reporting.news import check_words
-from datadriver.reporting.order import SEVERITIES
 from datadriver.reporting.pages import render
 from datadriver.tracking.monitor_records import CheckState
 from datadriver.tracking.records import instant_order
@@ -24,6 +24,7 @@ TROUBLES = ("failed", "rejected", "baseline")
 """States of an instance that a row names without being unfolded."""
 
 _FEW = 25
+_WINDOWS = 12
 _LINKS = ("https://", "http://", "mailto:")
 _NEWS: Mapping[str, tuple[str, str]] = {
     "opened": ("alarm opened", "alarms opened"),
@@ -122,7 +123,7 @@ def _finding(check: CheckState, heading: Heading, pages: Mapping[str, str]) -> d
         "model": check.model,
         "page": pages.get(check.model, ""),
         "reason": check.reason,
-        "recent": check.recent,
+        "recent": check.recent[-_WINDOWS:],
         "since": heading.when(check.since) if check.since else "",
         "age": heading.age(check.since) if check.since else "",
         "new": "new" if check.since and instant_order(check.since) > instant_order(heading.since) else "",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.reporting.facts import ATTENTION, AssetLine
 from datadriver.tracking.monitor_records import CheckState
 from datadriver.tracking.records import instant_order
 
-SEVERITIES = ("critical", "warning", "info")
 _FAR = 1000.0
 
 
@@ -14,7 +14,7 @@ def by_gravity(check: CheckState) -> tuple[object, ...]:
     """Sort key of checks: state, severity, how far beyond the limit, for how long."""
     return (
         ATTENTION.index(check.state),
-        SEVERITIES.index(check.severity) if check.severity in SEVERITIES else len(SEVERITIES),
+        SEVERITIES.index(check.severity),
         -beyond(check),
         instant_order(check.since) if check.since else (float("inf"), ""),
         check.check,
