@@ -19,7 +19,7 @@ from datadriver.config.fleet import Asset
 from datadriver.config.monitor_section import Monitor, Notice
 from datadriver.config.resolve import attributes_of, resolve
 from datadriver.config.sections import UseCase
-from datadriver.errors import ConfigError, DatadriverError, MissingExtraError, UnavailableError
+from datadriver.errors import ConfigError, UnavailableError
 from datadriver.monitoring import messages
 from datadriver.monitoring.messages import SEVERITIES, News
 from datadriver.monitoring.receivers import Channel, Receiver
@@ -88,19 +88,6 @@ def send_notices(ledger: Ledger, usecase: UseCase, assets: Sequence[Asset], *, r
         told.append(news)
     opened, closed = sum(len(news.opened) for news in told), sum(len(news.closed) for news in told)
     return Notified(len(told), opened, closed, tuple(unsent))
-
-
-def notify_problems(usecase: UseCase) -> tuple[str, ...]:
-    """Return what is wrong with the URLs of `monitor.notify`, found without a network; no URL is shown."""
-    problems = []
-    for receiver in _receivers(usecase, ()):
-        try:
-            Channel(receiver)
-        except MissingExtraError as error:
-            return (error.message,)
-        except DatadriverError as error:
-            problems.append(error.message)
-    return tuple(problems)
 
 
 def _send(channel: Channel, news: News, usecase: UseCase, report: str | None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, MissingExtraError, nearest
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ class Channel:
             if len(part) >= _SHORTEST_SECRET and part.casefold() != shown:
                 text = text.replace(part, "***")
         return text
+
+
+def notify_problems(usecase: UseCase) -> tuple[str, ...]:
+    """Return what is wrong with the URLs of `monitor.notify`, found without a network; no URL is shown."""
+    problems = []
+    for place, notice in enumerate(usecase.monitor.notify):
+        try:
+            Channel(Receiver(notice.to, f"monitor.notify[{place}]"))
+        except MissingExtraError as error:
+            return (error.message,)
+        except ConfigError as error:
+            problems.append(error.message)
+    return tuple(problems)
 
 
 def _apprise() -> ModuleType:

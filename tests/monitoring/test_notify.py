@@ -27,7 +27,8 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import MissingExtraError
 from datadriver.monitoring import messages
 from datadriver.monitoring.messages import News
-from datadriver.monitoring.notify import notify_problems, send_notices
+from datadriver.monitoring.notify import send_notices
+from datadriver.monitoring.receivers import notify_problems
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import Alarm, CheckState
