@@ -247,10 +247,8 @@ def _limit(limit: float, kind: str, compared: _Comparison) -> str:
     said, usual = getattr(compared.check, kind), compared.usual
     if limit <= said or usual.share is None:
         return f"limit {amount(limit)}"
-    count, length = usual.kept["count"], usual.kept["length"]
-    return (
-        f"limit {amount(limit)} (what {percent(usual.share)} of {count:,} windows of {length} in training stay below)"
-    )
+    windows = f"{usual.count:,} windows of {usual.length}"
+    return f"limit {amount(limit)} (what {percent(usual.share)} of {windows} in training stay below)"
 
 
 def _change(trait: str, compared: _Comparison, place: int) -> str:

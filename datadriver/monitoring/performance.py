@@ -158,7 +158,8 @@ def _usual(instance: Instance, metric: Metric, kept: Mapping[str, Any] | None, c
 def _fact(  # noqa: PLR0913, PLR0917 - what a verdict depends on
     subject: Subject, instance: Instance, version: Version, window: Window, standard: _Standard, rows: Truth
 ) -> Fact:
-    check, metric, usable = standard.check, standard.metric, rows.usable
+    check, metric = standard.check, standard.metric
+    usable = rows.usable(labelled=metric.name != "alarm_rate")
     left_out = int(rows.several.sum())
     details: dict[str, float | None] = {"holdout": standard.holdout, "contradicting": float(left_out)}
     also = f"; {left_out:,} rows with several different labels are left out" if left_out else ""

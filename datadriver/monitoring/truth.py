@@ -72,10 +72,10 @@ class Truth:
         """Return some of the rows."""
         return Truth(self.at[part], self.scores[part], self.y_true[part], self.several[part])
 
-    @property
-    def usable(self) -> Truth:
-        """The rows with one label and a score."""
-        return self.rows(np.isfinite(self.y_true) & np.isfinite(self.scores) & ~self.several)
+    def usable(self, *, labelled: bool) -> Truth:
+        """Return the rows with a score and one label; those without a label, too, where it need not be there."""
+        known = np.isfinite(self.y_true) if labelled else np.ones(len(self.at), dtype=bool)
+        return self.rows(known & np.isfinite(self.scores) & ~self.several)
 
     @property
     def events(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,36 +21,43 @@ FEWEST_WINDOWS = 20
 class Usual:
     """What is usual of the windows of the training part, or why nobody knows."""
 
-    kept: Mapping[str, Any]
-    share: float | None
+    families: tuple[Mapping[str, Any], ...] = ()
+    share: float | None = None
     problem: str = ""
+    count: int = 0
+    length: str = ""
+    levels: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, reference: Mapping[str, Any], part: str, share: float | None, instance: Instance) -> Usual:
-        """Return what a share of the windows did not exceed; of the reference's part `features` or `score`."""
+    def of(cls, reference: Mapping[str, Any], names: Sequence[str], share: float | None, instance: Instance) -> Usual:
+        """Return what a share of the windows did not exceed; `names` are parts of the reference's `windows`."""
         if share is None:
-            return cls({}, None)
+            return cls()
         windows = reference.get("windows") or {}
         length = format_amount(instance.usecase.monitor.window_of(instance.usecase.data.index))
-        problem = ""
-        if part not in windows:
-            problem = "the training did not keep what is usual of its windows; train again"
-        elif windows["length"] != length:
-            problem = f"training looked at windows of {windows['length']}, and monitor.window is {length}; train again"
-        elif windows["count"] < FEWEST_WINDOWS:
-            problem = f"training had {windows['count']} windows of {length}, and {FEWEST_WINDOWS} are needed"
-        return cls({} if problem else {**windows[part], **windows}, share, problem)
+        if not all(name in windows for name in names):
+            return cls(share=share, problem="its training did not keep what is usual of windows; train again")
+        if windows["length"] != length:
+            said = f"training looked at windows of {windows['length']}, and monitor.window is {length}; train again"
+            return cls(share=share, problem=said)
+        if windows["count"] < FEWEST_WINDOWS:
+            said = f"training had {windows['count']} windows of {length}, and {FEWEST_WINDOWS} are needed"
+            return cls(share=share, problem=said)
+        families = tuple(windows[name] for name in names)
+        return cls(families, share, "", windows["count"], length, tuple(windows["levels"]))
 
     def bound(self, kind: str, trait: str) -> float:
         """Return what a distance of this trait does not exceed in the usual share of windows, whatever the trait.
 
-        That is its own scale times what the worst of all traits makes of its scale, but no more than it ever was.
+        That is its own scale times what the worst of all traits of its family makes of its scale. Families, such as
+        values and nulls, share what may be unusual in equal parts.
         """
-        kept = self.kept.get(kind)
-        if not kept or trait not in kept["scales"] or not kept["worst"]:
-            return 0.0
-        factor = float(np.interp(self.share or 1.0, self.kept["levels"], kept["worst"]))
-        return min(float(kept["scales"][trait]) * factor, float(kept["tops"][trait]))
+        for family in self.families:
+            kept = family[kind]
+            if trait in kept["scales"] and kept["worst"]:
+                level = 1 - (1 - (self.share or 0.0)) / len(self.families)
+                return float(kept["scales"][trait]) * float(np.interp(level, self.levels, kept["worst"]))
+        return 0.0
 
     def chance(self, kind: str, distances: Distances, traits: int) -> Floats:
         """Return what chance alone makes of the distance of so many independent rows.

@@ -79,8 +79,8 @@ def compare(kept: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) 
         values, codes, shares = _single(kept, values)
     else:
         codes, shares = places(kept["edges"], values), np.asarray(kept["parts"], dtype="float64")
-    ks = _ks(distribution(kept), values, inside, _size(kept, total))
-    return _values(_size(kept, total), codes, shares, inside, ks), _nulls(kept, total, known, rows)
+    ks, seen = _ks(distribution(kept), values, inside, _size(kept, total)), _first_seen(codes, values, kept, inside)
+    return _values(_size(kept, total), codes, shares, inside, ks, seen), _nulls(kept, total, known, rows)
 
 
 def places(edges: Sequence[float] | Floats, values: Floats) -> Codes:
@@ -142,10 +142,32 @@ def _single(kept: Mapping[str, Any], values: Floats) -> tuple[Floats, Codes, Flo
     )
 
 
-def _values(known: int, codes: Codes, shares: Floats, rows: Rows, ks: Floats) -> Distances:
-    """Compare the counts of bins with what `known` rows of the reference have in them."""
+def _first_seen(codes: Codes, values: Floats, kept: Mapping[str, Any], rows: Rows) -> Codes:
+    """Move what the rest of the training part never saw into the outer bins.
+
+    The edges are those of all of it. But of the window that holds its largest (or smallest) value, the part beyond all
+    other windows would be as new to them as the next record will be to all of them.
+    """
+    if rows.fitted is None or not rows.fitted.any() or "edges" not in kept:
+        return codes
+    for sign, outer in ((1, len(kept["edges"])), (-1, 0)):
+        largest = np.full(rows.count, -np.inf)
+        np.maximum.at(largest, rows.codes[rows.fitted], sign * values[rows.fitted])
+        first, *others = np.argsort(largest)[::-1][:2]
+        if others:
+            codes = np.where((rows.codes == first) & (sign * values > largest[others[0]]), outer, codes)
+    return codes
+
+
+def _values(  # noqa: PLR0913, PLR0917 - the rows, the reference, and what is known of them already
+    known: int, codes: Codes, shares: Floats, rows: Rows, ks: Floats, seen: Codes | None = None
+) -> Distances:
+    """Compare the counts of bins with what `known` rows of the reference have in them.
+
+    `seen` are the bins of the rows as the rest of the reference sees them.
+    """
     bins = len(shares)
-    counts, expected = _counts(codes, bins, rows), shares * known
+    counts, expected = _counts(codes if seen is None else seen, bins, rows), shares * known
     if rows.fitted is not None:
         own = _only(rows, rows.fitted)
         expected = np.maximum(expected - _counts(codes[rows.fitted], bins, own), 0.0)

@@ -21,11 +21,11 @@ from datadriver.data.window import span_number
 from datadriver.training.distances import Distances, Flags, Floats, Rows, compare, places
 from datadriver.training.metrics import Evidence, Metric, measure
 
-LEVELS = tuple(round(level, 2) for level in np.linspace(0, 1, 21))
+LEVELS = tuple(round(float(level), 2) for level in np.linspace(0, 1, 21))
 HIGH_LEVELS = (*LEVELS[10:-1], 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)
 """Of the distances of windows only the upper half matters."""
 LEVELS_OF_METRICS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
-EDGES = (0.0, 0.01, *(round(level, 1) for level in np.linspace(0.1, 0.9, 9)), 0.99, 1.0)
+EDGES = (0.0, 0.01, *LEVELS[2:-1:2], 0.99, 1.0)
 """Deciles, and bins for the rarest values and for those never seen: most of a day lies in one or two deciles anyway,
 and what tells drift from a usual day is how far out that is."""
 TOP = 20
@@ -76,20 +76,17 @@ def usual_distances(
     """
     codes, count = _windows(features.index, spell.length)
     rows = Rows(codes, count, fitted)
-    traits = {
-        name: distances
-        for column, summary in kept["features"].items()
-        for name, distances in _traits(column, summary, kept["rows"], features[column], rows).items()
-    }
-    score = _traits("score", kept["score"], kept["rows"], pd.Series(scores), rows)
+    pairs = {name: compare(one, kept["rows"], features[name], rows) for name, one in kept["features"].items()}
+    score, _ = compare(kept["score"], kept["rows"], pd.Series(scores), rows)
     enough = rows.sizes() >= spell.min_rows
     return {
         "length": format_amount(spell.length),
         "min_rows": spell.min_rows,
         "count": int(enough.sum()),
         "levels": list(HIGH_LEVELS),
-        "features": _spread(traits, enough, spell.min_rows),
-        "score": _spread({"score": score["score"]}, enough, spell.min_rows),
+        "features": _spread({name: values for name, (values, _) in pairs.items()}, enough, spell.min_rows),
+        "nulls": _spread({nulls_of(name): nulls for name, (_, nulls) in pairs.items()}, enough, spell.min_rows),
+        "score": _spread({"score": score}, enough, spell.min_rows),
     }
 
 
@@ -129,40 +126,29 @@ def _windows(index: pd.Index, length: timedelta | int) -> tuple[np.ndarray, int]
     return codes, len(found)
 
 
-def _traits(name: str, summary: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) -> dict[str, Distances]:
-    values, nulls = compare(summary, total, column, rows)
-    return {name: values, nulls_of(name): nulls}
-
-
 def _spread(traits: Mapping[str, Distances], enough: Flags, min_rows: int) -> dict[str, Any]:
-    """Return for each kind of distance the scale and the largest of every trait, and how far the worst goes beyond.
+    """Return for each kind of distance the scale of every trait, and how far beyond its scale the worst one goes.
 
     Of many features one is always unusual. So each distance is measured by its own scale (99% of the windows are
     below), and what counts is how large the largest of these is in a window: `worst` are its quantiles over windows.
     """
     found: dict[str, Any] = {}
     for kind, floor in FLOORS.items():
-        table = np.array(
-            [np.where(_judged(one, min_rows) & enough, getattr(one, kind), np.nan) for one in traits.values()]
-        )
-        seen = ~np.isnan(table)
-        scales = [
-            max(float(np.quantile(row[ok], 0.99)), floor) if ok.any() else floor
-            for row, ok in zip(table, seen, strict=True)
-        ]
-        tops = [max(float(row[ok].max()), floor) if ok.any() else floor for row, ok in zip(table, seen, strict=True)]
-        filled = table[:, seen.any(axis=0)]
-        worst = np.nanmax(filled / np.array(scales)[:, None], axis=0) if filled.size else np.zeros(0)
+        table = [np.where(enough & (one.rows >= min_rows), getattr(one, kind), np.nan) for one in traits.values()]
+        scales = [max(_high(row), floor) for row in table]
+        ratios = np.array([row / scale for row, scale in zip(table, scales, strict=True)])
+        worst = ratios[:, ~np.isnan(ratios).all(axis=0)]
+        quantiles = np.quantile(np.nanmax(worst, axis=0), HIGH_LEVELS) if worst.size else ()
         found[kind] = {
             "scales": dict(zip(traits, map(_rounded, scales), strict=True)),
-            "tops": dict(zip(traits, map(_rounded, tops), strict=True)),
-            "worst": [_rounded(value) for value in np.quantile(worst, HIGH_LEVELS)] if len(worst) else [],
+            "worst": [_rounded(value) for value in quantiles],
         }
     return found
 
 
-def _judged(distances: Distances, min_rows: int) -> Flags:
-    return np.asarray(distances.rows >= min_rows)
+def _high(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, 0.99)) if len(known) else 0.0
 
 
 def _rounded(value: float) -> float:
