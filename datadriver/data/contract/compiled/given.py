@@ -44,8 +44,10 @@ class Given:
             raise Uncompiled(sorted(self._left))
 
     def has(self, key: str) -> bool:
-        """Say whether a keyword is there, and not null."""
-        return self._left.get(key) is not None or self._left.pop(key, None) is not None
+        """Say whether a keyword is there; one that is null is taken as not there."""
+        if self._left.get(key) is None:
+            self._left.pop(key, None)
+        return key in self._left
 
     def text(self, key: str) -> str:
         """Take a text that is not empty."""
