@@ -153,10 +153,9 @@ class Alarms(ModelCheck):
     """Alarms of the models themselves: what `models.*.alarm` says of each score."""
 
     severity: Severity = "critical"
-    max: Annotated[
-        float, Field(ge=0, lt=1), BeforeValidator(lambda value: 0.0 if value == 0 else parse_fraction(value))
-    ] = 0.0
-    """Largest share of the window's scores that may be alarms."""
+    max: Fraction = 0.25
+    """Largest share of the window's scores that may be alarms. A machine that fails alarms most of the day; a healthy
+    one, by the meaning of a quantile, now and then."""
     when: VotesField | None = Votes(2, 3)
 
 
