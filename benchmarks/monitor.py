@@ -5,10 +5,11 @@ again every 30 days; in between each day is scored and monitored, as `datadriver
 monitor is the one of most tutorials: the population stability index of each feature of the newest day against the
 training data, an alarm while any is over 0.2.
 
-An *alert* is what an operator sees of one pump: from the opening of an alarm until no alarm of the pump is open. It is
-right if it opens between the onset of a fault and the failure (plus the window in which the pump failed), else it is
-false; how many healthy days its alerts last counts, too. A fault is found if an alert opens in that time; the delay is counted from the onset, of which nobody could know
-on the first day. While a pump stands still after a failure nothing is counted.
+An *alert* is what an operator sees of one pump: from the opening of an alarm until no alarm of the pump is open. It
+is right if it opens between the onset of a fault and the failure (plus the window in which the pump failed), else it
+is false; how many healthy days its alerts last counts, too. A fault is found if an alert opens in that time; the
+delay is counted from the onset, of which nobody could know on the first day. While a pump stands still after a
+failure nothing is counted.
 
     python benchmarks/monitor.py --assets 100 --days 240
 """
