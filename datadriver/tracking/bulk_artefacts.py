@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ class Artefacts:
     """The artefact folder or bucket of one experiment."""
 
     def __init__(self, location: str, tracking_uri: str) -> None:
+        self._location = location
         self._tracking_uri = tracking_uri
-        self._local = isinstance(self._repository(location), LocalArtifactRepository)
+
+    @cached_property
+    def _local(self) -> bool:
+        return isinstance(self._repository(self._location), LocalArtifactRepository)
 
     def lay(self, drafts: Sequence[Draft]) -> None:
         """Move or upload the files of these trainings to their places."""

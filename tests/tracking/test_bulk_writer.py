@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
-from datadriver.tracking import bulk_database
+from datadriver.tracking import bulk_database, bulk_versions
 from datadriver.tracking.bulk_database import SCHEMA_REVISION
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.model_files import ModelFiles
@@ -98,18 +98,18 @@ def test_a_store_of_another_schema_is_written_through_the_client(
 
 
 def test_many_trainings_are_numbered_and_promoted_at_once(
-    new_store: Callable[..., Tracker], trained: TrainedOf
+    new_store: Callable[..., Tracker], trained: TrainedOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bulk_versions, "_AT_ONCE", 7)
     tracker = new_store("store")
-    assert {version.version for version in record(tracker, trained(600))} == {1}
-    versions = record(tracker, trained(600, result="b"), "b2")
+    assert {version.version for version in record(tracker, trained(30))} == {1}
+    versions = record(tracker, trained(30, result="b"), "b2")
     assert {version.version for version in versions} == {2}
-    assert len(artefacts(tracker)) == 2400
     tracker.set_champions({version.key: 2 for version in versions})
     assert set(tracker.champions().values()) == {2}
     tracker.set_champions({version.key: 1 if number % 2 else None for number, version in enumerate(versions)})
     assert set(tracker.champions().values()) == {1}
-    assert len(tracker.champions()) == 300
+    assert len(tracker.champions()) == 15
     with pytest.raises(ConfigError, match=r"pumps\.P-7\.load not found"):
         tracker.set_champions({**{version.key: 2 for version in versions}, Key("P-7", "load"): 3})
     assert set(tracker.champions().values()) == {1}
@@ -161,8 +161,8 @@ def test_two_writers_at_once_do_not_get_in_each_others_way(
 
     def write(name: str, mine: Tracker) -> None:
         try:
-            for turn in range(4):
-                record(mine, trained(5, result=f"{name}{turn}"[:2]), name)
+            for turn in range(3):
+                record(mine, trained(3, result=f"{name}{turn}"[:2]), name)
         except BaseException as error:  # for the assertion below, in the thread of the test
             failed.append(error)
 
@@ -172,9 +172,9 @@ def test_two_writers_at_once_do_not_get_in_each_others_way(
     for thread in threads:
         thread.join()
     assert not failed
-    for number in range(5):
+    for number in range(3):
         found = tracker.client.search_model_versions(f"name = 'pumps.P-{number}.load'")
-        assert sorted(int(version.version) for version in found) == list(range(1, 13))
+        assert sorted(int(version.version) for version in found) == list(range(1, 10))
     assert artefacts(tracker) == recorded(tracker)
 
 
