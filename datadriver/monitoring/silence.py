@@ -21,12 +21,15 @@ from datadriver.errors import DataError, nearest
 from datadriver.monitoring.rows import instants_of
 from datadriver.monitoring.words import moment
 
+_ALWAYS = np.iinfo("int64").min
+
 
 def silent_windows(usecase: UseCase, asset: Asset, windows: Sequence[Window], root: Path) -> dict[Window, str]:
     """Return the windows in which an asset raises no alarm, and which work is the reason.
 
     An event counts for the windows that end after it was known: what is entered days later does not change what was
-    said before. That keeps a window judged today and the same window judged again next month alike.
+    said before. That keeps a window judged today and the same window judged again next month alike. Where the source
+    has no `known_at`, its events count as planned.
 
     Args:
         usecase: The use case, with the overrides of this asset applied.
@@ -54,11 +57,14 @@ def _works(
 ) -> Iterator[tuple[int, int, int, str]]:
     """Yield begin and end of each work, when it was known, and its name."""
     begun, kind = instants_of(events.index), usecase.data.index
+    table = origin(usecase, silence.source, root)
     ended = begun + span_number(silence.lasting)
     if silence.until is not None:
-        said = _until(silence.until, events, origin(usecase, silence.source, root), asset)
+        said = _until(silence.until, events, table, asset)
         ended = np.where(said.valid, np.maximum(said.numbers, begun), ended)
-    known = instants_of(pd.Index(events["known_at"]))
+    # Without a column that says when it was entered, work counts as planned: only then `before` has a meaning.
+    planned = table.source.known_at is None
+    known = np.full(len(begun), _ALWAYS) if planned else instants_of(pd.Index(events["known_at"]))
     for place in map(int, np.flatnonzero(_chosen(silence, events))):
         name = f"{silence.source}, {moment(int(begun[place]), kind)}"
         yield int(begun[place]) - span_number(silence.before), int(ended[place]), int(known[place]), name
