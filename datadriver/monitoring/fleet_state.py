@@ -70,9 +70,10 @@ def read_fleet_state(ledger: Ledger, assets: Collection[str]) -> FleetState:
     fleet = frozenset(assets)
     states, alarms, batches = schema.check_states.c, schema.alarms.c, schema.batches.c
     newest = sa.func.max(batches.finished_at), sa.func.max(batches.started_at)
+    columns = [column for column in states if column.name not in _LONG]
+    names = [column.name for column in columns]
     with ledger.reading() as connection:
-        checks = connection.execute(sa.select(*(column for column in states if column.name not in _LONG))).mappings()
-        kept = tuple(CheckState(**row) for row in checks if row["asset"] in fleet)
+        found = connection.execute(sa.select(*columns)).all()
         opened = connection.execute(
             sa.select(alarms.severity, alarms.check, alarms.asset).where(alarms.closed.is_(None))
         ).all()
@@ -83,7 +84,7 @@ def read_fleet_state(ledger: Ledger, assets: Collection[str]) -> FleetState:
         ).all()
     return FleetState(
         fleet,
-        kept,
+        tuple(check for row in found if (check := CheckState(**dict(zip(names, row, strict=True)))).asset in fleet),
         Counter((severity, check) for severity, check, asset in opened if asset in fleet),
         {command: instant_number(finished) for command, state, finished, _ in ended if state == "done"},
         _broken((command, state, started) for command, state, _, started in ended),

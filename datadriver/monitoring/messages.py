@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
 from zoneinfo import ZoneInfo
 
-from datadriver.config.section import Severity
 from datadriver.monitoring.facts import Subject
 from datadriver.monitoring.fleet_state import is_step
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.tracking.monitor_records import Alarm
-
-SEVERITIES: tuple[str, ...] = get_args(Severity)
-"""The gravest first."""
 
 _LONGEST_REASON = 300
 _RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}

@@ -21,9 +21,10 @@ from datadriver.config.resolve import attributes_of, resolve
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.monitoring import messages
-from datadriver.monitoring.messages import SEVERITIES, News
+from datadriver.monitoring.messages import News
 from datadriver.monitoring.receivers import Channel, Receiver
 from datadriver.monitoring.rules import terms
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger, upsert
 from datadriver.tracking.liveness import now

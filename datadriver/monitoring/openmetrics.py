@@ -21,7 +21,7 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.monitoring.facts import DATA_CHECKS, MODEL_CHECKS
 from datadriver.monitoring.fleet_state import FleetState, instant_number, is_step, read_fleet_state
-from datadriver.monitoring.messages import SEVERITIES
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import HEALTHS, CheckState
 

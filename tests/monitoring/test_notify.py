@@ -29,6 +29,7 @@ from datadriver.monitoring import messages
 from datadriver.monitoring.messages import News
 from datadriver.monitoring.notify import send_notices
 from datadriver.monitoring.receivers import notify_problems
+from datadriver.monitoring.standing import SEVERITIES
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import Alarm, CheckState
@@ -407,7 +408,7 @@ def test_urls_that_apprise_understands_are_no_problem() -> None:
             unit=st.just(""),
             model=st.just(""),
             check=st.sampled_from(["freshness", "gaps", "drift"]),
-            severity=st.sampled_from(messages.SEVERITIES),
+            severity=st.sampled_from(SEVERITIES),
             opened=st.sampled_from([*DAY, "17"]),
             reason=st.text(max_size=400),
             closed=st.none() | st.sampled_from(DAY),
