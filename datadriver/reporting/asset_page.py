@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from datadriver.reporting.check_plots import check_plot, feature_plot, health_plots
-from datadriver.reporting.facts import AssetFacts, InstanceLine
+from datadriver.reporting.facts import AssetFacts, AssetLine, Change, InstanceLine
 from datadriver.reporting.figures import link, measured, number
 from datadriver.reporting.pages import render
 from datadriver.reporting.plots import Placed, Sheet
 from datadriver.reporting.score_plots import score_plots
 from datadriver.reporting.sensor_plots import sensor_plots
+from datadriver.tracking.monitor_records import Alarm, CheckState
 
 _DRIFTING = ("drift", "score_drift")
 _OPEN = ("alarm", "pending", "silenced")
@@ -24,6 +25,12 @@ class ModelPart:
     line: InstanceLine
     scores: Sequence[Placed]
     checks: Sequence[Placed]
+
+    @property
+    def changes(self) -> list[Change]:
+        """What happened to its champion, but for the requests that are still open: those are shown by themselves."""
+        still = {request.reason for request in self.line.requests}
+        return [one for one in self.line.changes if one.kind != "request" or one.reason not in still]
 
 
 def render_asset(facts: AssetFacts) -> str:
@@ -38,7 +45,7 @@ def render_asset(facts: AssetFacts) -> str:
         facts=facts,
         line=line,
         pressing=[check for check in line.checks if check.state in _OPEN],
-        quiet=[check for check in line.checks if check.state not in _OPEN],
+        opening=lambda check: _opening(check, line),
         models=models,
         sensors=sheet.place(sensor_plots(facts)),
         health=sheet.place(health_plots(facts.checks, facts.heading)),
@@ -71,6 +78,12 @@ def _part(line: InstanceLine, facts: AssetFacts, sheet: Sheet) -> ModelPart:
             for curve in checks
         ),
     )
+
+
+def _opening(check: CheckState, line: AssetLine) -> Alarm | None:
+    """Return the open alarm of a check: what it opened for is worth more than that nobody can judge it any more."""
+    same = (check.unit, check.model, check.check)
+    return next((one for one in line.alarms if one.closed is None and (one.unit, one.model, one.check) == same), None)
 
 
 def _silenced(facts: AssetFacts) -> list[list[int]]:

@@ -1,23 +1,21 @@
-"""Plots of what monitoring found, window by window: drift by feature, data health, and checks over the fleet."""
+"""Plots of what monitoring found about an asset, window by window: drift by feature, performance, data health."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from datadriver.monitoring.facts import DATA_CHECKS
-from datadriver.reporting.facts import CheckCurve, Heading, Instants, Trend
-from datadriver.reporting.figures import Scale, number, scale_of
+from datadriver.reporting.facts import CheckCurve, Heading, Instants
+from datadriver.reporting.figures import measured, scale_of
 from datadriver.reporting.plots import Limit, Line, Plot
-from datadriver.reporting.series import Curve, Floats, Grid, fit_grid, put_on, usual_spacing
+from datadriver.reporting.series import Floats, Grid, fit_grid, put_on, usual_spacing
 
 WORST = 4
 """So many features are drawn, those that were furthest from the training part lately."""
-
-_AT_LEAST = ("completeness",)
 
 
 def check_title(check: str) -> str:
@@ -39,147 +37,105 @@ def health_plots(curves: Iterable[CheckCurve], heading: Heading) -> Iterator[Plo
 
 def check_plot(curve: CheckCurve, heading: Heading) -> Plot:
     """Return the plot of one check: its figure in each window beside the limit."""
+    return _plot(curve, {"": curve.value}, heading)
+
+
+def feature_plot(curve: CheckCurve, heading: Heading) -> Plot:
+    """Return the plot of a drift check: a line for each of the features that drift most."""
+    of_measure = _of_measure(curve)
+    named = _worst(of_measure)
+    if not named:
+        return check_plot(curve, heading)
+    plot = _plot(curve, {name: of_measure[name] for name in named}, heading)
+    others = len(of_measure) > len(named)
+    text = f"{plot.text} The {len(named)} of {len(of_measure)} features that drift most." if others else plot.text
+    return replace(plot, text=text)
+
+
+def _plot(curve: CheckCurve, values: Mapping[str, Floats], heading: Heading) -> Plot:
     title = check_title(curve.check)
     known = np.isfinite(curve.value)
     if not known.any():
         reason = next((text for text in reversed(curve.reason) if text), "no window has what it takes to judge")
         return Plot(title, "", f"Nothing to draw: {reason.rstrip('.')}.", of=curve.model)
-    scale = scale_of(curve.measure, [*curve.value[known].tolist(), *_last_limit(curve)])
-    grid = _windows(curve.start, curve.at)
-    line = Line("", put_on(grid, curve.start, curve.value / scale.divisor))
-    zero = _side(curve) == "above" and _from_zero(curve.value)
-    limits = tuple(_limit(curve, scale))
-    text = _text(curve, scale, heading)
-    return Plot(title, scale.unit, text, _centred(grid), (line,), limits, stepped=True, zero=zero, of=curve.model)
-
-
-def feature_plot(curve: CheckCurve, heading: Heading) -> Plot:
-    """Return the plot of a drift check: a line for each of the features that drift most."""
-    named = _worst(curve)
-    if not named:
-        return check_plot(curve, heading)
-    scale = scale_of(curve.measure, ())
-    grid = _windows(curve.start, curve.at)
-    lines = tuple(
-        Line(name, put_on(grid, curve.start, curve.details[name] / scale.divisor), tone=tone)
-        for tone, name in enumerate(named)
-    )
-    others = len(curve.details) - len(named)
-    more = f" The {len(named)} of {len(curve.details)} features that drift most." if others > 0 else ""
-    text = _text(curve, scale, heading) + more
+    scale = scale_of(curve.measure, [*curve.value[known].tolist(), *_limits(curve)])
+    grid = windows(curve.start, curve.at)
+    lines = [
+        Line(name, put_on(grid, curve.start, one / scale.divisor), tone=tone)
+        for tone, (name, one) in enumerate(values.items())
+    ]
+    side, limits = side_of(curve.value, curve.limit, curve.outcome), []
+    if len(_limits(curve)) == 1:
+        limits = [Limit(_limits(curve)[0] / scale.divisor, side, "limit")]
+    elif _limits(curve):
+        lines.append(Line("limit", put_on(grid, curve.start, curve.limit / scale.divisor), limit=True))
     return Plot(
-        check_title(curve.check),
+        title,
         scale.unit,
-        text,
-        _centred(grid),
-        lines,
-        tuple(_limit(curve, scale)),
+        _text(curve, side, heading),
+        centred(grid),
+        tuple(lines),
+        tuple(limits),
         stepped=True,
-        zero=True,
+        zero=side == "above" and _from_zero(curve.value),
         of=curve.model,
     )
 
 
-def trend_plot(trend: Trend, heading: Heading) -> Plot:
-    """Return the plot of one check over the fleet: the median asset, and the band that holds 80% of them."""
-    title = check_title(trend.check)
-    known = np.isfinite(trend.middle)
-    if not known.any():
-        return Plot(title, "", "Nothing to draw: no window of any asset has what it takes to judge.")
-    scale = scale_of(trend.measure, trend.middle[known].tolist())
-    grid = _windows(trend.start, trend.at)
-    middle, low, high = (
-        put_on(grid, trend.start, one / scale.divisor).mean for one in (trend.middle, trend.low, trend.high)
-    )
-    limit = trend.limit[np.isfinite(trend.limit)]
-    limits = [Limit(float(limit[-1]) / scale.divisor, "above", "limit")] if len(limit) else []
-    last = int(np.flatnonzero(known)[-1])
-    unit = f" {scale.unit}" if scale.unit else ""
-    text = (
-        f"In the window to {heading.when(int(trend.at[last]))} the median asset is at "
-        f"{number(float(trend.middle[last]) / scale.divisor)}{unit}, eight of ten are between "
-        f"{number(float(trend.low[last]) / scale.divisor)} and {number(float(trend.high[last]) / scale.divisor)}; "
-        f"{int(trend.breaches[last]):,} of {int(trend.judged[last]):,} breach, {int(trend.unknown[last]):,} unknown."
-    )
-    lines = (Line("median", Curve(middle, low, high)),)
-    return Plot(title, scale.unit, text, _centred(grid), lines, tuple(limits), stepped=True, band="eight of ten assets")
-
-
-def breach_plot(trends: Sequence[Trend], heading: Heading) -> Plot:
-    """Return the plot that counts the assets in breach, a line for each check of a model."""
-    title = "Assets in breach"
-    counted = [trend for trend in trends if len(trend.at)]
-    if not counted:
-        return Plot(title, "", "Nothing to draw: nothing was monitored in this period.")
-    first = min(int(trend.start[0]) for trend in counted)
-    longest = max(counted, key=lambda trend: len(trend.at))
-    spacing = int(longest.at[0] - longest.start[0])
-    grid = fit_grid(first, max(int(trend.at[-1]) for trend in counted), spacing)
-    lines = tuple(
-        Line(check_title(trend.check), put_on(grid, trend.start, trend.breaches.astype("float64")), tone=tone)
-        for tone, trend in enumerate(counted)
-    )
-    now = ", ".join(f"{trend.check.replace('_', ' ')} {int(trend.breaches[-1]):,}" for trend in counted)
-    text = f"In the newest window, to {heading.when(int(longest.at[-1]))}: {now}."
-    return Plot(title, "assets", text, _centred(grid), lines, stepped=True, zero=True)
-
-
-def _windows(start: Instants, end: Instants) -> Grid:
+def windows(start: Instants, end: Instants) -> Grid:
+    """Return the grid whose steps are the windows."""
     length = int(end[0] - start[0]) if len(start) else 1
     spacing = min(length, usual_spacing(start)) if len(start) > 1 else length
     return fit_grid(int(start[0]), int(end[-1]), spacing)
 
 
-def _centred(grid: Grid) -> Grid:
+def centred(grid: Grid) -> Grid:
     """Return the grid on which a window's figure stands in the middle of the window."""
     return replace(grid, start=grid.start + grid.step // 2)
 
 
-def _limit(curve: CheckCurve, scale: Scale) -> Iterator[Limit]:
-    for limit in _last_limit(curve):
-        at = limit / scale.divisor
-        side = _side(curve)
-        unit = "%" if scale.unit == "%" else f" {scale.unit}" if scale.unit else ""
-        yield Limit(at, side, f"limit: {'at most' if side == 'above' else 'at least'} {number(at)}{unit}")
+def side_of(values: Floats, limits: Floats, outcomes: Sequence[str]) -> Literal["above", "below"]:
+    """Tell on which side of their limit figures breach, by the windows that did, or else by those that did not.
+
+    >>> side_of(np.array([0.5, 0.95]), np.array([0.9, 0.9]), ["breach", "ok"])
+    'below'
+    """
+    distance, said = values - limits, np.array(outcomes)
+    breach, held = (distance[(said == outcome) & np.isfinite(distance)] for outcome in ("breach", "ok"))
+    if len(breach):
+        return "above" if np.median(breach) > 0 else "below"
+    return "below" if len(held) and np.median(held) > 0 else "above"
 
 
-def _side(curve: CheckCurve) -> Literal["above", "below"]:
-    """Tell on which side of its limit a check breaches: what the windows that did say, or else the check."""
-    breach = np.array([outcome == "breach" for outcome in curve.outcome]) & np.isfinite(curve.value - curve.limit)
-    if breach.any():
-        return "above" if np.median((curve.value - curve.limit)[breach]) > 0 else "below"
-    held = np.array([outcome == "ok" for outcome in curve.outcome]) & np.isfinite(curve.value - curve.limit)
-    if held.any() and curve.check not in _AT_LEAST:
-        return "above" if np.median((curve.limit - curve.value)[held]) >= 0 else "below"
-    return "below" if curve.check in _AT_LEAST else "above"
+def _limits(curve: CheckCurve) -> list[float]:
+    """Return the different limits that the windows had."""
+    return [float(one) for one in np.unique(curve.limit[np.isfinite(curve.limit)])]
 
 
-def _last_limit(curve: CheckCurve) -> list[float]:
-    known = curve.limit[np.isfinite(curve.limit)]
-    return [float(known[-1])] if len(known) else []
-
-
-def _text(curve: CheckCurve, scale: Scale, heading: Heading) -> str:
+def _text(curve: CheckCurve, side: str, heading: Heading) -> str:
     breaches, unknown = curve.outcome.count("breach"), curve.outcome.count("unknown")
     last = int(np.flatnonzero(np.isfinite(curve.value))[-1])
-    unit = "%" if scale.unit == "%" else f" {scale.unit}" if scale.unit else ""
-    about = f" ({curve.about[last]})" if curve.about[last] else ""
-    limits = [limit.text for limit in _limit(curve, scale)]
-    newest = number(float(curve.value[last]) / scale.divisor, digits=3)
-    parts = [
-        f"Last {newest}{unit}{about}, window to {heading.when(int(curve.at[last]))}",
-        *limits,
-        f"{breaches} of {len(curve.outcome)} windows beyond it"
-        if breaches
-        else f"held in {len(curve.outcome) - unknown} windows",
-    ]
+    about = f" ({curve.about[last]})" if curve.about[last] not in ("", curve.measure) else ""
+    newest = measured(float(curve.value[last]), curve.measure)
+    parts = [f"{newest}{about} in the window to {heading.when(int(curve.at[last]))}"]
+    if np.isfinite(curve.limit[last]):
+        limit = measured(float(curve.limit[last]), curve.measure)
+        parts.append(f"limit: {'at most' if side == 'above' else 'at least'} {limit}")
+    judged = len(curve.outcome) - unknown
+    parts.append(f"{breaches} of {judged} windows beyond it" if breaches else f"held in {judged} windows")
     return "; ".join(parts + ([f"{unknown} without enough data"] if unknown else [])) + "."
 
 
-def _worst(curve: CheckCurve) -> list[str]:
+def _of_measure(curve: CheckCurve) -> dict[str, Floats]:
+    """Return the figures of every feature that are of the kind that is judged: `<feature>: PSI` for a value in PSI."""
+    ending = f": {curve.measure}"
+    return {name.removesuffix(ending): values for name, values in curve.details.items() if name.endswith(ending)}
+
+
+def _worst(figures: Mapping[str, Floats]) -> list[str]:
     """Return the features with the largest figures of the last windows, the largest first."""
     lately: dict[str, float] = {}
-    for name, values in curve.details.items():
+    for name, values in figures.items():
         known = values[np.isfinite(values)][-5:]
         if len(known):
             lately[name] = float(known.max())

@@ -197,7 +197,8 @@ class Trend:
         start: start of each window; `at` is its end.
         middle: median of the assets' figures, NaN where no asset has one; `low` and `high` are their 10% and 90%
             quantiles.
-        limit: median of the limits.
+        limit: of all assets; where they have different ones, figures are `relative` to the limit, and it is 1.
+        side: on which side of the limit figures breach.
         judged: assets with an outcome of `ok` or `breach`; `breaches` of them breached.
         unknown: assets with the outcome `unknown`.
     """
@@ -213,6 +214,8 @@ class Trend:
     judged: Instants
     breaches: Instants
     unknown: Instants
+    side: Literal["above", "below"] = "above"
+    relative: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any
 
 from datadriver.reporting import model_rows
 from datadriver.reporting.asset_page import run_link
-from datadriver.reporting.check_plots import breach_plot, trend_plot
 from datadriver.reporting.facts import ModelFacts
 from datadriver.reporting.figures import link, measured, number
 from datadriver.reporting.model_rows import Row
 from datadriver.reporting.pages import render
 from datadriver.reporting.plots import Plot, Sheet
+from datadriver.reporting.trend_plots import breach_plot, trend_plot
 
-_WIDE = 50  # a metric whose largest figure is so many times the smallest is drawn on a logarithmic axis
+_WIDE = 10  # a metric whose largest figure is so many times the smallest is drawn on a logarithmic axis
 
 
 def render_model(facts: ModelFacts) -> str:

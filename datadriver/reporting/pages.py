@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from datadriver.tracking.records import plain
 
 _HERE = files("datadriver.reporting")
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 
 
 def render(template: str, **values: Any) -> str:
@@ -38,8 +40,8 @@ def counted(count: int, noun: str) -> str:
 
 @functools.cache
 def source(path: str) -> Markup:
-    """Return a file of this package as it is, such as `templates/report.css`, for `<style>` and `<script>`."""
-    return Markup((_HERE / path).read_text("utf-8"))  # noqa: S704 - our own files
+    """Return a file of this package, such as `templates/report.css`, for `<style>` and `<script>`, unindented."""
+    return Markup(_INDENT.sub("", (_HERE / path).read_text("utf-8")))  # noqa: S704 - our own files
 
 
 @functools.cache

@@ -17,11 +17,12 @@ NEAR = 0.75
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a plot; `tone` chooses colour and dashes."""
+    """One line of a plot; `tone` chooses colour and dashes, a `limit` has those of limits."""
 
     label: str
     curve: Curve
     tone: int = 0
+    limit: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Sheet:
             curve = line.curve
             columns.append(pack(curve.mean, joined=curve.joined))
             told: dict[str, Any] = {"label": line.label, "tone": line.tone, "column": len(columns)}
+            if line.limit:
+                told["limit"] = True
             if curve.low is not None and curve.high is not None:
                 columns += [pack(curve.low, joined=curve.joined), pack(curve.high, joined=curve.joined)]
                 told |= {"low": len(columns) - 1, "high": len(columns)}

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-POINTS = 600
-"""Most steps of a grid: about as many as a plot has pixels to tell apart."""
+POINTS = 720
+"""Most steps of a grid: about as many as a plot has pixels to tell apart; 30 days of hours, 15 days of half hours."""
 
 Numbers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -52,7 +52,7 @@
       event: get("--plot-event", "#6b3fa0"), work: get("--plot-work", "#00796b"), range: get("--plot-range", "#888"),
     };
   };
-  const tone = (line) => colours.tones[line.tone % colours.tones.length];
+  const tone = (line) => line.limit ? colours.limit : colours.tones[line.tone % colours.tones.length];
   const DASHES = [undefined, [6, 3], [2, 2], [8, 3, 2, 3]];
   readColours();
 
@@ -143,10 +143,11 @@
       const column = i + 1, line = plot.lines.find((one) => one.column === column);
       const edge = plot.lines.some((one) => one.low === column || one.high === column);
       const stroke = () => (edge ? "transparent" : tone(line));
-      const points = edge ? { show: false } : { show: true, size: 4, stroke, fill: stroke, filter: alone };
+      const dash = edge ? undefined : line.limit ? [6, 4] : DASHES[line.tone % 4];
+      const points = edge || line.limit ? { show: false } : { show: true, size: 4, stroke, fill: stroke, filter: alone };
       if (plot.stepped && !edge)
-        series.push({ stroke, width: 1.6, dash: DASHES[line.tone % 4], points: { ...points, size: 5, filter: null }, paths: uPlot.paths.linear() });
-      else series.push({ stroke, width: edge ? 0 : 1.4, dash: edge ? undefined : DASHES[line.tone % 4], points });
+        series.push({ stroke, width: line.limit ? 1.2 : 1.6, dash, points: { ...points, size: 5, filter: null }, paths: uPlot.paths.linear() });
+      else series.push({ stroke, width: edge ? 0 : 1.4, dash, points });
     });
     return series;
   };
@@ -247,14 +248,19 @@
     }
     u.setCursor({ left: u.valToPos(at, "x"), top: u.over.clientHeight / 2 });
   };
-  const table = (plot) => (event) => {
-    const place = event.target.querySelector("[data-plot-table]");
-    if (!event.target.open || !place || place.firstChild) return;
-    const add = (parent, tag, text) => {
-      const made = parent.appendChild(document.createElement(tag));
-      if (text !== undefined) made.textContent = text;
-      return made;
-    };
+  const add = (parent, tag, text, attributes = {}) => {
+    const made = parent.appendChild(document.createElement(tag));
+    if (text) made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  };
+  const offerTable = (plot, figureBox) => {
+    const details = add(figureBox, "details", "", { class: "screen" });
+    add(add(details, "summary", "Table"), "span", ` of ${plot.label}`, { class: "hidden" });
+    const place = add(details, "div", "", { class: "scroll sheet", tabindex: 0, role: "region", "aria-label": `Values of ${plot.label}` });
+    details.addEventListener("toggle", () => { if (details.open && !place.firstChild) fillTable(plot, place); });
+  };
+  const fillTable = (plot, place) => {
     const sheet = add(place, "table"), head = add(add(sheet, "thead"), "tr"), body = add(sheet, "tbody");
     const unit = plot.unit ? ` (${plot.unit})` : "";
     add(sheet, "caption", plot.label);
@@ -284,8 +290,7 @@
     plot.u.root.setAttribute("aria-hidden", "true");
     plot.box.addEventListener("keydown", keys(plot));
     plot.box.addEventListener("blur", () => plot.u.setCursor({ left: -10, top: -10 }));
-    const details = figureBox.querySelector("details");
-    if (details) details.addEventListener("toggle", table(plot));
+    offerTable(plot, figureBox);
     plots.push(plot);
   };
   let printing = false;

@@ -164,7 +164,7 @@ def _data_checks() -> tuple[CheckCurve, ...]:
 
 def _model_checks(name: str) -> tuple[CheckCurve, ...]:
     ramp = np.maximum(0, np.arange(14) - 8) * 0.1
-    details = {"load": np.full(14, 0.03), "flow": 0.05 + ramp}
+    details = {"load: PSI": np.full(14, 0.03), "flow: PSI": 0.05 + ramp, "flow: KS": ramp}
     mine = {"unit": name, "model": MODEL}
     return (
         check_curve("drift", "PSI", 0.05 + ramp, 0.2, about=("flow",) * 14, details=details, **mine),

@@ -125,6 +125,23 @@ def test_drift_is_drawn_by_feature_worst_first(asset_facts):
     assert drift["limits"][0]["at"] == pytest.approx(0.2)
 
 
+def test_a_limit_that_changes_from_window_to_window_is_a_line(asset_facts):
+    facts = asset_facts()
+    drift = next(one for one in facts.checks if one.check == "drift")
+    moving = replace(drift, limit=np.linspace(0.2, 0.4, 14))
+    plots = {one["label"]: one for one in data(render_asset(replace(facts, checks=(moving,))))["plots"]}
+    plot = plots["motor_temperature: Drift"]
+    assert [line["label"] for line in plot["lines"]] == ["flow", "load", "limit"]
+    assert plot["limits"] == []
+
+
+def test_an_alarm_that_nobody_can_judge_any_more_says_what_it_opened_for(asset_facts):
+    facts = asset_facts()
+    silent = replace(facts.line.checks[0], outcome="unknown", reason="no scores (20 are needed); the alarm stays open")
+    said = text(render_asset(replace(facts, line=replace(facts.line, checks=(silent,)))))
+    assert "56% of 24 scores are alarms Now: no scores (20 are needed); the alarm stays open" in said
+
+
 def test_completeness_breaches_below_its_limit(asset_facts):
     plots = {one["label"]: one for one in data(render_asset(asset_facts()))["plots"]}
     limit = plots["Completeness"]["limits"][0]
@@ -177,7 +194,7 @@ def test_steps_are_not_shown_as_times(asset_facts, heading):
 def test_the_champions_history_shows_who_when_and_the_figures(asset_facts):
     said = text(render_asset(asset_facts()))
     assert "promoted version 2 after version 1 in release 7 by ana: run" in said
-    assert "Asked to train again 2025-05-01 00:00 because of drift: flow is unlike the training part" in said
+    assert "Asked to train again 2025-05-01 00:00: flow is unlike the training part" in said
     assert "model 0.645 1.82" in said
 
 

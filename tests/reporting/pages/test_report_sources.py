@@ -170,5 +170,18 @@ def test_trends_of_steps_count_in_steps():
     assert (trend.start.tolist(), trend.at.tolist()) == ([100], [200])
 
 
+def test_assets_with_different_limits_are_compared_relative_to_them():
+    facts = rows(("ok", 0.1), ("breach", 0.8), ("ok", 1.0)).assign(limit=[0.2, 0.4, 2.0])
+    (trend,) = trends(facts)["wear"]
+    assert trend.relative
+    assert (trend.middle.tolist(), trend.limit.tolist(), trend.side) == ([0.5], [1.0], "above")
+
+
+def test_a_metric_that_is_better_when_greater_breaches_below():
+    facts = rows(("ok", 0.9), ("breach", 0.3)).assign(limit=[0.6, 0.5])
+    (trend,) = trends(facts)["wear"]
+    assert trend.side == "below"
+
+
 def test_checks_of_data_have_no_trend():
     assert trends(rows(("ok", 0.1)).assign(model="")) == {}
