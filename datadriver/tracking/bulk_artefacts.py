@@ -53,7 +53,7 @@ class Artefacts:
 
     def _move(self, draft: Draft) -> None:
         target = self._folder(draft.place.model)
-        target.parent.mkdir(parents=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(draft.entry.files.path, target)
         write_files(self._folder(draft.place.run), draft.entry.content.files)
 

@@ -15,12 +15,13 @@ import sys
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError
-from datadriver.tracking.artefacts import ARCHIVE, dump, explain, unknown_types, untrusted_by_skops
+from datadriver.tracking.artefacts import ARCHIVE, dump, explain, unknown_of, untrusted_by_skops
 from datadriver.tracking.environment import distributions_by_module, installed, versions
 from datadriver.tracking.records import plain
 from datadriver.tracking.run_content import yaml_text
@@ -69,13 +70,13 @@ def write_model(
     """
     package, tracking = instance.usecase.name, instance.usecase.tracking
     archive = dump(result.estimator)
-    unknown = unknown_types(archive, package=package, trusted=tracking.trusted_types)
+    types = untrusted_by_skops(archive)
+    unknown = unknown_of(types, package=package, trusted=tracking.trusted_types)
     if unknown:
         raise ConfigError(f"tracking.trusted_types: {instance.key}: {explain(unknown)}")
-    types = untrusted_by_skops(archive)
     own_code = any(name.startswith(f"{package}.") for name in types)
     sha256 = hashlib.sha256(archive).hexdigest()
-    requirements = _requirements(types, package)
+    requirements = "\n".join(_requirements(types, package))
     files = {
         MLMODEL: yaml_text(_mlmodel(result, types, size=len(archive), own_code=own_code)),
         MANIFEST: json.dumps(
@@ -83,9 +84,8 @@ def write_model(
             indent=1,
             sort_keys=True,
         ),
-        "requirements.txt": "\n".join(requirements),
-        "python_env.yaml": yaml_text(_python_env()),
-        "conda.yaml": yaml_text(_conda_env(requirements)),
+        "requirements.txt": requirements,
+        **_environments(requirements),
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -191,6 +191,15 @@ def _requirements(types: tuple[str, ...], package: str) -> list[str]:
     owners = distributions_by_module() if modules else {}
     pins = versions(*(owner for module in modules for owner in owners.get(module, ())))
     return [f"{name}=={number}" for name, number in sorted(pins.items())]
+
+
+@cache
+def _environments(requirements: str) -> dict[str, str]:
+    """Files that most models of a fleet have in common."""
+    return {
+        "python_env.yaml": yaml_text(_python_env()),
+        "conda.yaml": yaml_text(_conda_env(requirements.splitlines())),
+    }
 
 
 def _python_env() -> dict[str, Any]:
