@@ -196,7 +196,7 @@ def _worst(  # noqa: PLR0913, PLR0917 - what a fact is made of
     rows: Ints,
     *,
     details: Mapping[str, Floats] | None = None,
-    nothing: str = "there is no tag to judge",
+    nothing: str = "every tag is optional: none has to be there",
 ) -> Iterator[Fact]:
     """Yield for each window the largest figure of all tags, beside its limit; NaN is no figure."""
     unit = "share" if check in {"completeness", "out_of_range"} else unit_of(watched.kind)

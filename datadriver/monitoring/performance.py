@@ -30,6 +30,7 @@ __all__ = ["labels_for", "performance_facts"]
 
 _USUAL = 0.99
 _FEWEST_WINDOWS = 5
+_NO_LOSS = 0.0005
 _PROBED = {"score_stability", "synthetic_roc_auc"}
 _CRISP = CLASSIFICATION - {"average_precision", "roc_auc", "brier", "log_loss"} | {"alarm_rate"}
 
@@ -105,6 +106,12 @@ class _Standard:
         """Return how much worse a value is than the holdout's; negative where it is better."""
         return self.holdout - value if self.metric.greater_is_better else value - self.holdout
 
+    def beside(self, loss: float) -> str:
+        """Say how large a loss is beside the holdout's metric."""
+        if not self.holdout or abs(loss) < _NO_LOSS * abs(self.holdout):
+            return ""
+        return f" ({percent(abs(loss / self.holdout))} {'worse' if loss > 0 else 'better'})"
+
 
 def _standard(
     instance: Instance, version: Version, reference: Mapping[str, Any] | None, check: Performance, root: Path
@@ -179,10 +186,6 @@ def _fact(  # noqa: PLR0913, PLR0917 - what a verdict depends on
         )
     value, reached = values[metric.name], standard.loss(values[metric.name])
     most = standard.loss(standard.limit)
-    share = (
-        reached / abs(standard.holdout) if standard.holdout else math.copysign(math.inf, reached) if reached else 0.0
-    )
-    said = f"{percent(abs(share))} {'worse' if share > 0 else 'better'}" if math.isfinite(share) else "worse"
     return Fact(
         subject,
         "performance",
@@ -194,7 +197,8 @@ def _fact(  # noqa: PLR0913, PLR0917 - what a verdict depends on
         about=metric.name,
         rows=len(usable.at),
         reason=f"{metric.name} {amount(value)} on {len(usable.at):,} rows{_when(instance, usable)}, "
-        f"{amount(standard.holdout)} on the holdout ({said}); limit {amount(standard.limit)} ({standard.origin}){also}",
+        f"{amount(standard.holdout)} on the holdout{standard.beside(reached)}; "
+        f"limit {amount(standard.limit)} ({standard.origin}){also}",
         version=version.version,
         details=details | {metric.name: value},
         spare=spare(reached, most),

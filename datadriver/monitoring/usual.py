@@ -11,6 +11,7 @@ from scipy import stats
 
 from datadriver.config.fleet import Instance
 from datadriver.config.values import format_amount
+from datadriver.data.contract.wording import plural
 from datadriver.training.distances import Distances, Floats
 
 FEWEST_WINDOWS = 20
@@ -41,7 +42,7 @@ class Usual:
             said = f"training looked at windows of {windows['length']}, and monitor.window is {length}; train again"
             return cls(share=share, problem=said)
         if windows["count"] < FEWEST_WINDOWS:
-            said = f"training had {windows['count']} windows of {length}, and {FEWEST_WINDOWS} are needed"
+            said = f"training had {plural(windows['count'], 'window')} of {length}, and {FEWEST_WINDOWS} are needed"
             return cls(share=share, problem=said)
         families = tuple(windows[name] for name in names)
         return cls(families, share, "", windows["count"], length, tuple(windows["levels"]))
