@@ -75,6 +75,7 @@ class NewsGroup:
 def render_fleet(facts: FleetFacts) -> str:
     """Render the fleet page."""
     rows = [_row(line, facts) for line in facts.assets]
+    models = [_model_row(model) for model in facts.models]
     return render(
         "fleet.html",
         heading=facts.heading,
@@ -86,7 +87,8 @@ def render_fleet(facts: FleetFacts) -> str:
         yesterday=_yesterday(facts.heading),
         pages={line.id: line.page for line in facts.assets},
         rows=rows[:SHOWN],
-        models=[_model_row(model) for model in facts.models],
+        models=models,
+        states=[state for state in STATES if any(model["states"][state] for model in models)],
         data=_data(facts, rows),
     )
 
@@ -212,7 +214,7 @@ def _model_row(model: ModelFacts) -> dict[str, Any]:
         "page": model.page,
         "problem": model.problem,
         "instances": counts.total(),
-        "states": {state: counts[state] for state in STATES if state != "retired"},
+        "states": {state: counts[state] for state in STATES},
         "alarms": sum(check.state == "alarm" for check in model.checks),
         "requests": sum(bool(line.requests) for line in model.lines),
     }

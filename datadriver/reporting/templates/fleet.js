@@ -49,7 +49,7 @@
     const worst = asset.findings[0];
     const first = worst && text[worst.state] === asset.state ? worst : null;
     const others = first ? asset.findings.slice(1) : asset.findings;
-    const why = el("td", { class: "why" }, first ? el("p", {}, ...named(first), dash(), text[first.reason]) : el("p", { class: "muted" }, text[asset.reason]));
+    const why = el("td", { class: "why", role: "cell" }, first ? el("p", {}, ...named(first), dash(), text[first.reason]) : el("p", { class: "muted" }, text[asset.reason]));
     for (const one of asset.models) if (TROUBLES.includes(one.state)) {
       why.append(el("p", { class: "trouble" }, ...instance(one), one.state === "baseline" ? "" : `: ${text[one.reason]}`));
     }
@@ -59,14 +59,14 @@
         ...others.map((one) => el("li", {}, badge(text[one.state], text[one.severity]), " ", ...named(one), dash(), text[one.reason], " ", ...since(one))),
         ...asset.models.map((one) => el("li", {}, ...instance(one))))));
     }
-    return el("tr", { class: asset.state },
-      el("td", { class: "state" }, badge(asset.state, text[asset.severity])),
-      el("th", { scope: "row" }, el("a", { href: `assets/${text[asset.page]}` }, asset.id),
+    return el("tr", { class: asset.state, role: "row" },
+      el("td", { class: "state", role: "cell" }, badge(asset.state, text[asset.severity])),
+      el("th", { scope: "row", role: "rowheader" }, el("a", { href: `assets/${text[asset.page]}` }, asset.id),
         el("span", { class: "attributes" }, asset.attributes.map((one) => text[one]).filter(Boolean).join(" · "))),
       why,
-      el("td", { class: "windows" }, first ? recent(text[first.recent]) : ""),
-      el("td", { class: "since" }, ...(first ? since(first) : [])),
-      el("td", { class: "owner" }, ...(first ? [text[first.owner], runbook(first) && " ", runbook(first)] : [])));
+      el("td", { class: "windows", role: "cell" }, first ? recent(text[first.recent]) : ""),
+      el("td", { class: "since", role: "cell" }, ...(first ? since(first) : [])),
+      el("td", { class: "owner", role: "cell" }, ...(first ? [text[first.owner], runbook(first) && " ", runbook(first)] : [])));
   }
 
   // Filters: of each kind any of its values, all kinds together.
@@ -176,6 +176,7 @@
   window.addEventListener("afterprint", show);
 
   form.hidden = false;
+  byId("plain").hidden = true;
   byId("fields").open = matchMedia("(min-width: 52rem)").matches || /[#&](check|model|owner|%2E|\.)/i.test(location.hash);
   if (location.hash.length > 1) recall();
   else { more.hidden = found.length <= limit; if (!more.hidden) more.textContent = `Show ${Math.min(found.length - limit, 4 * data.shown).toLocaleString("en")} more of ${(found.length - limit).toLocaleString("en")}`; describe(wanted()); }
