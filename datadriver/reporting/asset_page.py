@@ -13,6 +13,7 @@ from datadriver.reporting.plots import Placed, Sheet
 from datadriver.reporting.score_plots import score_plots
 from datadriver.reporting.sensor_plots import sensor_plots
 from datadriver.tracking.monitor_records import Alarm, CheckState
+from datadriver.tracking.records import instant_order
 
 _DRIFTING = ("drift", "score_drift")
 _OPEN = ("alarm", "pending", "silenced")
@@ -45,6 +46,7 @@ def render_asset(facts: AssetFacts) -> str:
         facts=facts,
         line=line,
         pressing=[check for check in line.checks if check.state in _OPEN],
+        alarms=sorted(line.alarms, key=lambda alarm: instant_order(alarm.opened), reverse=True),
         opening=lambda check: _opening(check, line),
         models=models,
         sensors=sheet.place(sensor_plots(facts)),

@@ -68,7 +68,13 @@ def _plot(curve: CheckCurve, values: Mapping[str, Floats], heading: Heading) -> 
     if len(_limits(curve)) == 1:
         limits = [Limit(_limits(curve)[0] / scale.divisor, side, "limit")]
     elif _limits(curve):
-        lines.append(Line("limit", put_on(grid, curve.start, curve.limit / scale.divisor), limit=True))
+        lines.append(
+            Line(
+                "limit" if len(values) == 1 else "limit of the worst",
+                put_on(grid, curve.start, curve.limit / scale.divisor),
+                limit=True,
+            )
+        )
     return Plot(
         title,
         scale.unit,

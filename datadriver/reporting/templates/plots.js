@@ -29,15 +29,12 @@
     return String(Number(value.toPrecision(size >= 1000 ? Math.ceil(Math.log10(size + 1)) : 4)));
   };
   const said = (plot, index) => {
-    const unit = plot.unit ? ` ${plot.unit}` : "";
-    const parts = plot.lines.filter((line) => !line.quiet).map((line) => {
-      const value = plot.columns[line.column][index];
-      return `${line.label ? line.label + " " : ""}${figure(value)}${value === null || value === undefined ? "" : unit}`;
-    });
+    const value = (column) => plot.columns[column][index];
+    const parts = plot.lines.map((line) => `${line.label} ${figure(value(line.column))}`.trim());
     const band = plot.lines.find((line) => line.low !== undefined);
-    if (band && plot.columns[band.low][index] != null)
-      parts.push(`${figure(plot.columns[band.low][index])} to ${figure(plot.columns[band.high][index])}`);
-    return parts.join(", ");
+    if (band && value(band.low) != null) parts.push(`${figure(value(band.low))} to ${figure(value(band.high))}`);
+    const known = plot.lines.some((line) => value(line.column) != null);
+    return parts.join(", ") + (known && plot.unit ? (plot.unit.startsWith("%") ? plot.unit : ` ${plot.unit}`) : "");
   };
 
   // ---- colours: from the style sheet, anew when the scheme changes

@@ -131,7 +131,7 @@ def test_a_limit_that_changes_from_window_to_window_is_a_line(asset_facts):
     moving = replace(drift, limit=np.linspace(0.2, 0.4, 14))
     plots = {one["label"]: one for one in data(render_asset(replace(facts, checks=(moving,))))["plots"]}
     plot = plots["motor_temperature: Drift"]
-    assert [line["label"] for line in plot["lines"]] == ["flow", "load", "limit"]
+    assert [line["label"] for line in plot["lines"]] == ["flow", "load", "limit of the worst"]
     assert plot["limits"] == []
 
 
