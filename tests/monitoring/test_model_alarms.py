@@ -26,7 +26,7 @@ def scores_of(plant: Any, alarms: dict[int, float], days: int = 1) -> pd.DataFra
 
 def test_the_reason_has_threshold_share_length_and_peak(plant: Any) -> None:
     scores = scores_of(plant, dict.fromkeys(range(6, 13), 3.0) | {14: 4.3})
-    instance = plant.instance(plant.usecase())
+    instance = plant.instance(plant.usecase({"alarms": {"max": 0}}))
     (fact,) = alarm_facts(SUBJECT, instance, plant.version(threshold=2.1), scores, plant.days(1), unit="degC")
     assert (fact.outcome, fact.value, fact.limit, fact.spare) == ("breach", pytest.approx(8 / 24), 0.0, -1.0)
     assert fact.reason == (
@@ -43,7 +43,11 @@ def test_the_reason_has_threshold_share_length_and_peak(plant: Any) -> None:
 
 def test_no_alarm_is_ok_and_has_room_to_spare(plant: Any) -> None:
     (fact,) = alarm_facts(
-        SUBJECT, plant.instance(plant.usecase()), plant.version(), scores_of(plant, {}), plant.days(1)
+        SUBJECT,
+        plant.instance(plant.usecase({"alarms": {"max": 0}})),
+        plant.version(),
+        scores_of(plant, {}),
+        plant.days(1),
     )
     assert (fact.outcome, fact.value, fact.spare) == ("ok", 0.0, 1.0)
 
