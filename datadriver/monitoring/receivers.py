@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 4000  # characters of a message that someone still reads
 _MARGIN = 0.75  # of a service's own limit: where it wants HTML, the text grows
-_SHORTEST_SECRET = 4
+_SHORTEST_SECRET, _SURE_SECRET = 3, 6  # characters, of a whole word, and anywhere
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Channel:
         with _logged() as said:
             self._service = self._apprise.Apprise.instantiate(receiver.url, asset=self._asset())
         if self._service is None:
-            raise ConfigError(f"{receiver.place}.to: {_complaint(receiver.url, self._apprise, _last(said))}")
+            raise ConfigError(f"{receiver.place}.to: {_complaint(receiver.url, self._apprise, said)}")
 
     @property
     def longest(self) -> int:
@@ -78,7 +78,10 @@ class Channel:
             taken = messenger.notify(
                 body, title, notify_type=apprise.NotifyType[kind], body_format=apprise.NotifyFormat.TEXT
             )
-        return None if taken else self._without_secrets(_last(said) or "the service did not take the message")
+        if taken:
+            return None
+        host = urlsplit(self._service.url(privacy=True)).hostname or ""  # a host that is a token is not in there
+        return without_secrets(_line(said[-1:]) or "the service did not take the message", self.receiver.url, host=host)
 
     def _asset(self) -> Any:
         return self._apprise.AppriseAsset(
@@ -89,14 +92,20 @@ class Channel:
             storage_mode=self._apprise.PersistentStoreMode.MEMORY,
         )
 
-    def _without_secrets(self, text: str) -> str:
-        """Blank out every part of the URL but a host that Apprise shows itself."""
-        shown = urlsplit(self._service.url(privacy=True)).hostname or ""
-        parts = re.split(r"[/:@?&=#,;]+", self.receiver.url.partition("://")[2])
-        for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
-            if len(part) >= _SHORTEST_SECRET and part.casefold() != shown:
-                text = text.replace(part, "***")
-        return text
+
+def without_secrets(text: str, url: str, *, host: str = "") -> str:
+    """Blank out of a text every part of a URL but a host that may be shown.
+
+    >>> without_secrets("no answer from plant.example/hook-7f3a", "json://ops:pw@plant.example/hook-7f3a")
+    'no answer from ***/***'
+    """
+    parts = re.split(r"[/:@?&=#,;]+", url.partition("://")[2])
+    for part in sorted({*parts, *map(unquote, parts)}, key=len, reverse=True):
+        if part.casefold() == host.casefold() or len(part) < _SHORTEST_SECRET:
+            continue
+        text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", text)
+        text = text.replace(part, "***") if len(part) >= _SURE_SECRET else text
+    return text
 
 
 def notify_problems(usecase: UseCase) -> tuple[str, ...]:
@@ -128,15 +137,16 @@ def _schemas(apprise: ModuleType) -> set[str]:
     return set(apprise.manager_plugins.NotificationManager().schemas())
 
 
-def _complaint(url: str, apprise: ModuleType, said: str) -> str:
+def _complaint(url: str, apprise: ModuleType, said: list[str]) -> str:
     schema = _schema(url)
     known = _schemas(apprise)
     if schema is None:
         return "that is no URL as Apprise reads it, such as mailto://user:password@example.com"
     if schema not in known:
         return f"Apprise knows no service {schema}://{nearest(schema, known)}"
-    why = "" if "://" in said or not said else f" ({said})"
-    return f"Apprise does not understand this URL of {schema}://{why}; see its page about that service"
+    reasons = [line for line in said if "://" not in line and not line.startswith("Could not load")]
+    why = f": {without_secrets(_line(reasons), url)}" if reasons else ""
+    return f"Apprise does not understand this URL of {schema}://{why.rstrip('.')}; see its page about that service"
 
 
 def _schema(url: str) -> str | None:
@@ -144,8 +154,9 @@ def _schema(url: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def _last(said: list[str]) -> str:
-    return said[-1].strip().splitlines()[0] if said and said[-1].strip() else ""
+def _line(said: list[str]) -> str:
+    """Return the first line of the first thing that was said."""
+    return said[0].strip().partition("\n")[0] if said else ""
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from datadriver.errors import MissingExtraError
 from datadriver.monitoring import messages
 from datadriver.monitoring.messages import News
 from datadriver.monitoring.notify import send_notices
-from datadriver.monitoring.receivers import notify_problems
+from datadriver.monitoring.receivers import notify_problems, without_secrets
 from datadriver.monitoring.standing import SEVERITIES
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
@@ -386,13 +386,27 @@ def test_without_the_extra_the_error_names_it(
         ),
         ("slack://TokenA12345/TokenB12345", "monitor.notify[0].to: Apprise does not understand this URL of slack://"),
         ("ops@plant.example", "monitor.notify[0].to: that is no URL as Apprise reads it"),
+        (
+            "mailto://me:Token12345@127.0.0.1?to=ops@plant.example",
+            "monitor.notify[0].to: Apprise does not understand this URL of mailto://: Invalid ~From~ email specified",
+        ),
         ("json://", "monitor.notify[0].to: Apprise does not understand this URL of json://"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_found_without_a_network_and_not_shown(url: str, said: str) -> None:
     [problem] = notify_problems(usecase({"to": url}))
     assert problem.startswith(said)
-    assert "Token" not in problem
+    assert "12345" not in problem
+
+
+@given(
+    parts=st.lists(st.text("abcdefXYZ0123456789-_", min_size=6, max_size=12), min_size=1, max_size=4),
+    around=st.text(max_size=10),
+)
+def test_no_part_of_a_url_stays_in_a_text(parts: list[str], around: str) -> None:
+    url = f"slack://{parts[0]}:{'/'.join(parts)}?key={parts[-1]}"
+    said = without_secrets(f"{around}{url}{around} failed ({parts[0]}), tried {' '.join(parts)}", url)
+    assert not [part for part in parts if part in said]
 
 
 def test_urls_that_apprise_understands_are_no_problem() -> None:
