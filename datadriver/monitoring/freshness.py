@@ -1,4 +1,4 @@
-"""Freshness: how old the newest reading of an asset is at a window's end, and whether its clock is right."""
+"""Freshness: how old the newest reading of an asset is at a window's end."""
 
 from __future__ import annotations
 
@@ -6,37 +6,33 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from datadriver.data.window import Instant, Window, as_number, span_number
+from datadriver.data.window import Window, as_number, span_number
 from datadriver.monitoring.facts import Fact
 from datadriver.monitoring.rows import Cut, Ints
 from datadriver.monitoring.watched import Watched
-from datadriver.monitoring.words import as_unit, lasting, moment, spare, unit_of, unknown
+from datadriver.monitoring.words import as_unit, lasting, spare, unit_of, unknown
 
 _NEVER = np.iinfo("int64").min
 
 
-def freshness_facts(watched: Watched, now: Instant | None) -> Iterator[Fact]:
+def freshness_facts(watched: Watched) -> Iterator[Fact]:
     """Yield for each window the age of the newest reading of any tag of the asset itself.
 
-    Tables that all assets share do not count: the weather is fresh however dead a machine is. A reading from the
-    future is a breach of the last complete window before `now`.
+    Tables that all assets share do not count: the weather is fresh however dead a machine is.
     """
     kind, ends = watched.kind, watched.cut.ends
-    length = span_number(watched.usecase.monitor.window_of(kind))
     check = watched.usecase.monitor.checks.freshness
-    limit = length // 4 if check is None or check.max is None else span_number(check.max)
+    limit = (
+        span_number(watched.usecase.monitor.window_of(kind)) // 4
+        if check is None or check.max is None
+        else span_number(check.max)
+    )
     newest = {tag: _last_before(watched.readings(tag), ends) for tag in watched.own}
-    ahead = _ahead(watched, now)
     for window, end, *at in zip(watched.windows, ends.tolist(), *newest.values(), strict=True):
         ages = {tag: end - int(one) for tag, one in zip(newest, at, strict=True) if one != _NEVER}
         details = {tag: as_unit(ages[tag], kind) if tag in ages else None for tag in newest}
         about = min(ages, key=ages.__getitem__, default="")
-        if now is not None and ahead is not None and 0 <= as_number(now) - end < length:
-            tag, latest = ahead
-            beyond = latest - as_number(now)
-            said = f"its newest reading is {lasting(beyond, kind)} in the future ({tag}, {moment(latest, kind)})"
-            yield _fact(watched, window, -beyond, limit, tag, said, details, breach=True)
-        elif ages:
+        if ages:
             said = f"newest reading is {lasting(ages[about], kind)} old at the window's end ({about})"
             yield _fact(watched, window, ages[about], limit, about, said, details)
         else:
@@ -58,15 +54,6 @@ def _last_before(at: Ints, ends: Ints) -> Ints:
     return np.where(place >= 0, at[np.maximum(place, 0)], _NEVER) if len(at) else np.full(len(ends), _NEVER)
 
 
-def _ahead(watched: Watched, now: Instant | None) -> tuple[str, int] | None:
-    """Return tag and instant of the newest reading, if it is from the future."""
-    if now is None:
-        return None
-    latest = {tag: int(at[-1]) for tag in watched.own if len(at := watched.readings(tag))}
-    tag = max(latest, key=latest.__getitem__, default="")
-    return (tag, latest[tag]) if latest and latest[tag] > as_number(now) else None
-
-
 def _fact(  # noqa: PLR0913, PLR0917 - what a fact says
     watched: Watched,
     window: Window,
@@ -75,8 +62,6 @@ def _fact(  # noqa: PLR0913, PLR0917 - what a fact says
     about: str,
     said: str,
     details: Mapping[str, float | None],
-    *,
-    breach: bool = False,
 ) -> Fact:
     kind = watched.kind
     rows = max((int(Cut.of([window]).counts(watched.readings(tag))[0]) for tag in watched.own), default=0)
@@ -84,13 +69,13 @@ def _fact(  # noqa: PLR0913, PLR0917 - what a fact says
         watched.subject,
         "freshness",
         window,
-        "breach" if breach or age > limit else "ok",
+        "breach" if age > limit else "ok",
         value=as_unit(age, kind),
         limit=as_unit(limit, kind),
         unit=unit_of(kind),
         about=about,
         rows=rows,
-        reason=said if breach else f"{said}, limit {lasting(limit, kind)}",
+        reason=f"{said}, limit {lasting(limit, kind)}",
         details=details,
-        spare=-1.0 if breach else spare(age, limit),
+        spare=spare(age, limit),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from datadriver.config.sections import UseCase
-from datadriver.data.contract.measures import standing
+from datadriver.data.contract.measures import does_move, standing
 from datadriver.data.frame import SensorFrame
-from datadriver.data.window import Instant, Window, span_number
+from datadriver.data.window import Window, span_number
 from datadriver.errors import DatadriverError
 from datadriver.monitoring.contract import contract_facts
 from datadriver.monitoring.facts import Fact
@@ -20,9 +20,6 @@ from datadriver.monitoring.freshness import freshness_facts
 from datadriver.monitoring.rows import Floats, Ints
 from datadriver.monitoring.watched import Watched
 from datadriver.monitoring.words import as_unit, lasting, percent, spare, unit_of, unknown, unknowns
-
-_MOVING = 5
-"""A tag with fewer different values in operation is a switch or a set-point: standing still is its nature."""
 
 
 def data_facts(  # noqa: PLR0913 - the frame, what it is judged by, and when
@@ -32,7 +29,7 @@ def data_facts(  # noqa: PLR0913 - the frame, what it is judged by, and when
     root: Path,
     *,
     mask: pd.Series | None = None,
-    end: Instant | None = None,
+    moving: Collection[str] | None = None,
 ) -> tuple[Fact, ...]:
     """Judge the data of one asset, for all windows at once.
 
@@ -43,7 +40,8 @@ def data_facts(  # noqa: PLR0913 - the frame, what it is judged by, and when
         usecase: The use case, with the overrides of the asset applied.
         root: Folder of the use case.
         mask: Which rows are in operation; default: all.
-        end: This moment: readings after it are from the future. The frame must reach beyond it for them to be seen.
+        moving: Tags that are no switches or set-points, as training kept them (`moving` of a reference); default: those
+            with several different values in the frame, of which a sensor that died long ago is none any more.
 
     Returns:
         For each check that is on a fact per window, in the order of `DATA_CHECKS`; `details` has the figure of every
@@ -53,10 +51,10 @@ def data_facts(  # noqa: PLR0913 - the frame, what it is judged by, and when
         return ()
     watched = Watched.of(sensor, windows, usecase, mask)
     judges: Mapping[str, Callable[[], Iterable[Fact]]] = {
-        "freshness": lambda: freshness_facts(watched, end),
+        "freshness": lambda: freshness_facts(watched),
         "completeness": lambda: _completeness(watched),
         "gaps": lambda: _gaps(watched),
-        "frozen": lambda: _frozen(watched),
+        "frozen": lambda: _frozen(watched, moving),
         "out_of_range": lambda: _out_of_range(watched),
         "contract": lambda: contract_facts(watched, root),
     }
@@ -131,7 +129,7 @@ def _gaps(watched: Watched) -> Iterator[Fact]:
     )
 
 
-def _frozen(watched: Watched) -> Iterator[Fact]:
+def _frozen(watched: Watched, moving: Collection[str] | None) -> Iterator[Fact]:
     """Yield how long a tag stood still, of the one that did longest, while the asset was in operation."""
     check = watched.usecase.monitor.checks.frozen
     assert check is not None  # noqa: S101
@@ -142,7 +140,8 @@ def _frozen(watched: Watched) -> Iterator[Fact]:
         stood[tag] = _in_unit(
             watched, watched.cut.largest(watched.at, standing(watched.at, values, longest_pause=limit))
         )
-        if check.tags is None and len(np.unique(values[~np.isnan(values)])) < _MOVING:
+        moves = does_move(values) if moving is None else tag in moving
+        if check.tags is None and not moves:
             still.append(tag)
     wanted = {
         tag: values for tag, values in stood.items() if tag not in still and (not check.tags or tag in check.tags)

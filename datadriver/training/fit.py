@@ -97,7 +97,7 @@ def train_instance(  # noqa: PLR0913 - what a training depends on, no more
         holdout_window=extent(parts.holdout),
         seen=split.seen,
         threshold=version.threshold,
-        reference=training_reference(instance, problem, version, parts, primary),
+        reference=training_reference(instance, frames, problem, version, parts, primary),
         holdout=scored_holdout(version, parts),
         plots=plots,
         params=parameters(instance),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from datadriver.config.fleet import Instance
 from datadriver.config.values import format_amount
+from datadriver.data.contract.measures import does_move
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window, as_instant, shift
 from datadriver.training.evaluate import Duel, Judged, Parts
@@ -20,6 +21,8 @@ from datadriver.training.problems import Problem
 from datadriver.training.reference import Spell, reference, usual_distances, usual_metric
 from datadriver.training.splits import DEFAULT_HOLDOUT, Split
 from datadriver.training.targets import describe
+
+_SAMPLE = 5000
 
 
 def counts(prepared: Prepared, split: Split, parts: Parts) -> dict[str, int]:
@@ -103,8 +106,13 @@ def parameters(instance: Instance) -> dict[str, str | int | float | bool]:
     }
 
 
-def training_reference(
-    instance: Instance, problem: Problem, version: Judged, parts: Parts, primary: Metric
+def training_reference(  # noqa: PLR0913, PLR0917 - all that is known when a version is made
+    instance: Instance,
+    frames: Sequence[SensorFrame],
+    problem: Problem,
+    version: Judged,
+    parts: Parts,
+    primary: Metric,
 ) -> dict[str, Any]:
     """Return the summary of features, scores and compared alarm values of the training part.
 
@@ -128,7 +136,16 @@ def training_reference(
     )
     if problem.has_residual:
         windows["metric"] = usual_metric(version.evidence, primary, _trailing(instance))
-    return kept | {"windows": windows}
+    return kept | {"windows": windows, "moving": _moving(frames)}
+
+
+def _moving(frames: Sequence[SensorFrame]) -> list[str]:
+    """Name the tags that move in some asset: some thousand rows tell."""
+    found: set[str] = set()
+    for sensor in frames:
+        some = sensor.frame.iloc[:: max(1, len(sensor.frame) // _SAMPLE)].select_dtypes("number")
+        found.update(str(name) for name, column in some.items() if does_move(column.to_numpy("float64")))
+    return sorted(found)
 
 
 def _spell(instance: Instance) -> Spell:

@@ -72,14 +72,6 @@ def test_any_tag_keeps_an_asset_fresh_but_not_a_shared_table(plant: Any, tmp_pat
     assert (fact.outcome, fact.about) == ("breach", "flow")
 
 
-def test_a_clock_in_the_future_is_a_breach_of_the_last_window(plant: Any, usecase: UseCase, tmp_path: Path) -> None:
-    frame = plant.rows(75, "flow")
-    now = plant.start + pd.Timedelta(hours=72)
-    facts = judged(data_facts(plant.sensor(frame), plant.days(3), usecase, tmp_path, end=now), "freshness")
-    assert [fact.outcome for fact in facts] == ["ok", "ok", "breach"]
-    assert facts[-1].reason == "its newest reading is 2 h in the future (flow, 2025-03-04 02:00 UTC)"
-
-
 def test_an_asset_without_any_data_breaches(plant: Any, usecase: UseCase, tmp_path: Path) -> None:
     sensor = plant.sensor(plant.rows(0), window=Window(plant.start - pd.Timedelta(days=2), None))
     facts = data_facts(sensor, plant.days(1), usecase, tmp_path)
@@ -136,6 +128,18 @@ def test_a_frozen_tag_counts_only_in_operation(plant: Any, usecase: UseCase, tmp
     assert second.outcome == "ok"
     assert first.reason.startswith("flow stood still for 7 h in operation, limit 4 h")
     assert first.details["valve"] == 23 * 3600  # shown, but a valve may stay where it is
+
+
+def test_a_sensor_that_died_before_the_frame_began_is_frozen_if_it_used_to_move(
+    plant: Any, usecase: UseCase, tmp_path: Path
+) -> None:
+    frame = plant.rows(24, "flow").assign(pressure=3.0, valve=1.0)
+    (fact,) = judged(data_facts(plant.sensor(frame), plant.days(1), usecase, tmp_path), "frozen")
+    assert fact.outcome == "ok"
+    assert "not judged, as they hardly move: pressure, valve" in fact.reason
+    moving = ["flow", "pressure"]
+    (fact,) = judged(data_facts(plant.sensor(frame), plant.days(1), usecase, tmp_path, moving=moving), "frozen")
+    assert (fact.outcome, fact.about) == ("breach", "pressure")
 
 
 def test_text_and_impossible_readings_are_counted_in_their_window(plant: Any, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ import pandas as pd
 Instants = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+_SEVERAL = 5
 Positions = npt.NDArray[np.intp]
 
 
@@ -156,3 +158,8 @@ def standing(at: Instants, values: Values, *, longest_pause: int) -> Instants:
     firsts = _starts(at, values, longest_pause, 0.0)
     since: Instants = at - np.repeat(at[firsts], np.diff(np.append(firsts, len(at))))
     return since
+
+
+def does_move(values: Values) -> bool:
+    """Tell whether a column has several different values: fewer have switches and set-points, made to stand still."""
+    return len(np.unique(values[~np.isnan(values)])) >= _SEVERAL
