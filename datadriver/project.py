@@ -201,6 +201,25 @@ class Project:
             latest=latest,
         )
 
+    def facts(self, selection: Selection = EVERYTHING, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return what monitoring found, a row per check and window."""
+        from datadriver.monitoring.store import monitor_path, read_facts
+
+        path = monitor_path(self.usecase, self.root)
+        return read_facts(path, assets=self._asset_ids(selection), window=self.window(start, end))
+
+    def series(self, selection: Selection = EVERYTHING, start: Time = None, end: Time = None) -> pd.DataFrame:
+        """Return the readings that monitoring keeps for plots: mean, least and greatest value by tag and bucket."""
+        from datadriver.monitoring.store import monitor_path, read_series
+
+        path = monitor_path(self.usecase, self.root)
+        return read_series(path, assets=self._asset_ids(selection), window=self.window(start, end))
+
+    def _asset_ids(self, selection: Selection) -> list[str] | None:
+        if selection == EVERYTHING:
+            return None
+        return [asset.id for asset in choose_assets(self.assets, selection)]
+
     # What is done to the fleet ----------------------------------------------------------------------------------------
 
     def validate(

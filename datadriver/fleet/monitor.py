@@ -14,8 +14,8 @@ from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, as_number
 from datadriver.errors import ConfigError, DatadriverError, DataError, UnavailableError
 from datadriver.fleet.batches import batch
-from datadriver.fleet.monitor_facts import Look
 from datadriver.fleet.monitor_job import MonitoredGroup, MonitorJob, Newest, NewestJob
+from datadriver.fleet.monitor_look import Look
 from datadriver.fleet.monitor_outputs import HandedOn, hand_on
 from datadriver.fleet.monitor_plan import MonitorPlan, groups, in_chunks, retired_checks
 from datadriver.fleet.outcomes import Miss, failure

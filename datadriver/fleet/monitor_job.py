@@ -16,7 +16,8 @@ from datadriver.data.fingerprint import extent
 from datadriver.data.window import Instant, Window, as_number, from_number, shift
 from datadriver.errors import DataError, UnavailableError
 from datadriver.fleet.failures import explained
-from datadriver.fleet.monitor_facts import Findings, Look, References, look_at, truth_reach
+from datadriver.fleet.monitor_facts import look_at
+from datadriver.fleet.monitor_look import Findings, Look, References, truth_reach
 from datadriver.fleet.monitor_verdicts import Past, Sequel, States, Verdicts
 from datadriver.fleet.outcomes import Miss
 from datadriver.monitoring.rules import Judged

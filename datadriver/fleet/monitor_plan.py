@@ -13,7 +13,7 @@ from datadriver.config.values import format_amount
 from datadriver.data.spans import bin_size
 from datadriver.data.window import Instant, Window, as_number, from_number, parse_instant, span_number
 from datadriver.errors import ConfigError
-from datadriver.fleet.monitor_facts import Look, Watch
+from datadriver.fleet.monitor_look import Look, Watch
 from datadriver.monitoring.rules import is_watched
 from datadriver.monitoring.windows import back, length_of, whole_windows
 from datadriver.tracking import queries

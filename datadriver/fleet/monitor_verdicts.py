@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, as_instant, as_number, parse_instant, shift
-from datadriver.fleet.monitor_facts import Look
+from datadriver.fleet.monitor_look import Look
 from datadriver.monitoring.facts import Fact
 from datadriver.monitoring.rules import AlarmSpan, Folded, Judged, Memory, Terms, fold, terms
 from datadriver.monitoring.store import fact_of, memory_of, read_facts, row_digest
