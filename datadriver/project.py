@@ -149,7 +149,7 @@ class Project:
 
     def check(self) -> tuple[str, ...]:
         """Return every mistake that can be found without touching data."""
-        from datadriver.data.check import check
+        from datadriver.monitoring.check import check
 
         return check(self.root, self.env)
 

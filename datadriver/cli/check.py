@@ -16,7 +16,7 @@ from datadriver.errors import ConfigError
 def command(output: Output, *, project: Path, env: str | None) -> None:
     """Look at configuration, fleet table, contract and references to code; list every mistake at once."""
     from datadriver.config.load import find_root
-    from datadriver.data.check import check
+    from datadriver.monitoring.check import check
 
     root = find_root(project)
     problems = check(root, env)

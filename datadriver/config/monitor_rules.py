@@ -18,6 +18,8 @@ SpanAt = tuple[tuple[str, ...], timedelta | int | None, int]
 def monitor_problems(usecase: UseCase) -> Iterator[Problem]:
     """Yield every name in `monitor` that leads nowhere."""
     yield from _model_problems(usecase)
+    if "://" in (usecase.monitor.metrics or ""):
+        yield Problem(("monitor", "metrics"), "must be a path on this machine: something here collects the file")
     for place, silence in enumerate(usecase.monitor.silence):
         here = ("monitor", "silence", place)
         source = usecase.data.sources.get(silence.source)

@@ -14,7 +14,7 @@ from email.message import Message
 from email.policy import default as modern
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -34,6 +34,9 @@ from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import Alarm, CheckState
 from datadriver.tracking.monitoring import MonitorResult, record_monitoring
+
+if TYPE_CHECKING:
+    from conftest import TinyCase
 
 DAY = ["2026-03-01T00:00:00.000000+00:00", "2026-03-02T00:00:00.000000+00:00", "2026-03-03T00:00:00.000000+00:00"]
 FLEET = (Asset("P-1", {"country": "NO"}), Asset("P-2", {"country": "GB"}), Asset("P-3", {"country": "NO"}))
@@ -441,3 +444,11 @@ def test_a_message_is_never_longer_than_asked_and_counts_what_it_leaves_out(alar
         more = [int(block.split()[1]) for block in text.split("\n\n") if block.startswith("and ")]
         assert shown + sum(more) == len(alarms)
         assert text.endswith("Report: index.html")
+
+
+def test_check_finds_a_receiver_that_nobody_understands_and_keeps_its_secret(tiny: TinyCase) -> None:
+    tiny.edit("\nmodels:", '\nmonitor: {notify: [{to: "slak://hunter2/T/B/C"}]}\nmodels:')
+    found = tiny.run("check")
+    assert found.returncode == 2
+    assert "monitor.notify[0]" in found.stderr
+    assert "hunter2" not in found.stdout + found.stderr
