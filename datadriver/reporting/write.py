@@ -30,7 +30,8 @@ from datadriver.tracking.monitor_records import HEALTHS
 
 INDEX = "index.html"
 _ENTRIES = frozenset({INDEX, "assets", "models"})
-_ASSETS_PER_JOB = 100
+_ASSETS_PER_JOB = 25, 250
+"""Fewest and most: each job reads all files of the period, so few large ones read least."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def _jobs(facts: FleetFacts, fleet: Fleet, marks: Marks, folder: Path) -> list[P
         for line, before, after in zip(facts.assets, names, names[2:], strict=False)
     }
     ordered = [pages[asset.id] for asset in fleet.assets]
+    fewest, most = _ASSETS_PER_JOB
+    size = min(most, max(fewest, len(ordered) // 4))
     return [
         PageJob(
             folder=folder,
@@ -108,11 +111,11 @@ def _jobs(facts: FleetFacts, fleet: Fleet, marks: Marks, folder: Path) -> list[P
             usecase=fleet.usecase,
             heading=facts.heading,
             period=facts.period,
-            pages=tuple(ordered[start : start + _ASSETS_PER_JOB]),
+            pages=tuple(ordered[start : start + size]),
             models={model.name: model.page for model in facts.models},
             notes=marks.notes,
         )
-        for start in range(0, len(ordered), _ASSETS_PER_JOB)
+        for start in range(0, len(ordered), size)
     ]
 
 
