@@ -55,10 +55,12 @@ def _instants(main: Origin, asset: Asset, column: pd.Series) -> Instants:
 
 
 def fingerprint(usecase: UseCase, asset: Asset, root: Path) -> str:
-    """Return a digest that changes when an asset's data may have changed; rows are not read.
+    """Return a digest that changes when an asset's data may have changed; as a rule no rows are read.
 
-    Files count by name, size and time of change, SQL tables by number of rows and greatest stamp; what a
-    Python source would return is not looked at, its code is part of the use case's code digest.
+    An asset's own files count by name, size and time of change, SQL tables by number of rows and greatest stamp; what
+    a Python source would return is not looked at, its code is part of the use case's code digest. A file that holds
+    many assets is read once whenever its size or time has changed, and counts by the asset's rows: those of another
+    asset make nothing due. A value that changed behind an unchanged size and time is not seen.
     """
     states = {name: open_reader(origin(usecase, name, root)).state(asset) for name in sorted(usecase.data.sources)}
     return hashlib.sha256(json.dumps(states, sort_keys=True, default=str).encode()).hexdigest()

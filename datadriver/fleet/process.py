@@ -57,7 +57,8 @@ class Worker:
         with self._lock:
             self._since, self._ended = time.monotonic(), None
         try:
-            pickle.dump(call, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            # As bytes, so that one that the worker cannot understand does not spoil the stream.
+            pickle.dump(pickle.dumps(call, protocol=pickle.HIGHEST_PROTOCOL), process.stdin)
             process.stdin.flush()
             reply = pickle.load(process.stdout)  # noqa: S301 - from our own child, over a pipe
         except (EOFError, OSError, pickle.UnpicklingError):

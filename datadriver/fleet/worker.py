@@ -1,4 +1,4 @@
-"""A worker process: calls come in on stdin, answers go out on stdout, one pickle each.
+"""A worker process: calls come in on stdin as pickles in a pickle, answers go out on stdout as pickles.
 
 The process belongs to whoever holds the other end of its stdin: it ends when that end closes, so a killed parent
 leaves no orphans behind that write into a store which the next run is using.
@@ -52,16 +52,17 @@ def main(memory: int | None = None) -> None:
     faulthandler.register(signal.SIGUSR1, all_threads=False)  # the parent asks where we are before it ends us
     if memory is not None:
         _refuse_more_than(memory)
-    calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     while True:
         answers.write(_pickled(answer(calls.get())))
         answers.flush()
 
 
-def answer(call: Call) -> Answer:
-    """Do one call; an exception becomes an answer, too."""
+def answer(data: bytes) -> Answer:
+    """Do one call; an exception becomes an answer, too, and so does a call that cannot be understood."""
     try:
+        call: Call = pickle.loads(data)  # noqa: S301 - from our own parent, over a pipe
         module, _, name = call.function.partition(":")
         return Answer(getattr(import_module(module), name)(call.argument))
     except Exception as error:
@@ -88,7 +89,7 @@ def _refuse_more_than(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory + _RESERVED, hard))
 
 
-def _listen(stream: BinaryIO, calls: queue.SimpleQueue[Call]) -> None:
+def _listen(stream: BinaryIO, calls: queue.SimpleQueue[bytes]) -> None:
     """Read calls as they come; the end of the stream is the end of the process, even in the middle of a fit."""
     while True:
         try:

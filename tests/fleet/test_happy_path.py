@@ -63,7 +63,7 @@ def test_nothing_is_due_when_nothing_has_changed(served):
     [
         (lambda case: case.edit("alpha=1.0", "alpha=2.0", "src/tiny/models.py"), "code changed"),
         (lambda case: case.edit("holdout: 20%", "holdout: 30%"), "config changed"),
-        (lambda case: case.write(case.data().head(599)), "data changed"),
+        (lambda case: case.write(case.data().assign(flow=lambda rows: rows.flow + 1)), "data changed"),
         (lambda case: case.guard(), "config and contract changed"),
     ],
     ids=["code", "config", "data", "contract"],
@@ -72,6 +72,17 @@ def test_what_changed_makes_instances_due_and_is_named(served, change, reason):
     change(served)
     plan = Project.open(served.root).plan()
     assert {(item.due, item.reason) for item in plan} == {(True, reason)}
+
+
+def test_in_a_table_of_the_fleet_only_the_assets_whose_rows_changed_are_due(served):
+    served.write(served.data().head(599))
+    plan = {item.instance.unit.key: item.reason for item in Project.open(served.root).plan() if item.due}
+    assert plan == {"15/9-F-1 C": "data changed"}
+
+
+def test_a_file_that_was_only_touched_or_written_again_retrains_nothing(served):
+    served.write(served.data())
+    assert not any(item.due for item in Project.open(served.root).plan())
 
 
 def test_settings_that_do_not_decide_a_fit_make_nothing_due(served):

@@ -153,6 +153,20 @@ def test_a_request_for_far_too_much_memory_is_refused_with_a_traceback(jobs):
     assert found["pid", 1].value == found["pid", 2].value, "the process lives on"
 
 
+class Strange:
+    """What a worker cannot take out of its pickle."""
+
+    def __reduce__(self):
+        return __import__, ("no_such_module_anywhere",)
+
+
+def test_a_call_that_a_worker_cannot_understand_is_answered(jobs):
+    strange = Strange()
+    found = run(("double", strange), ("double", 2))
+    assert "no_such_module_anywhere" in found["double", strange].error.message
+    assert found["double", 2].value == 4
+
+
 def test_a_worker_that_gave_up_its_pipe_is_no_reason_to_wait_for_ever(jobs):
     found = run(("close_stdout_and_wait", 1), ("double", 2))
     assert found["close_stdout_and_wait", 1].error is not None

@@ -12,6 +12,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from datadriver.config.fleet import Asset
+from datadriver.data.looks import looked_at
 from datadriver.data.readers.origin import Origin, fill_template
 from datadriver.errors import ConfigError, DatadriverError, DataError, MissingExtraError, UnavailableError
 
@@ -46,14 +47,21 @@ def find_files(origin: Origin, asset: Asset, suffixes: tuple[str, ...]) -> Files
         raise ConfigError(f"data.sources.{origin.name}.path: missing; a {origin.source.format} source needs a path")
     path = fill_template(origin.source.path, asset, origin)
     with file_errors(origin, asset):
-        fs, path = _open(path, origin)
-        if fs.isfile(path):
-            return Files(fs, path, (path,), directory=False)
-        found = sorted(name for name in fs.find(path) if not _hidden(name, path))
-        names = tuple([name for name in found if name.endswith(suffixes)] or found)
-        if not names:
-            raise FileNotFoundError(path)
-        return Files(fs, path, names, directory=True)
+        if "{asset_id}" in origin.source.path:
+            return _find(path, origin, suffixes)
+        key = "files", origin.root, path, suffixes, repr(origin.source.options.get("storage_options"))
+        return looked_at(key, lambda: _find(path, origin, suffixes))
+
+
+def _find(path: str, origin: Origin, suffixes: tuple[str, ...]) -> Files:
+    fs, path = _open(path, origin)
+    if fs.isfile(path):
+        return Files(fs, path, (path,), directory=False)
+    found = sorted(name for name in fs.find(path) if not _hidden(name, path))
+    names = tuple([name for name in found if name.endswith(suffixes)] or found)
+    if not names:
+        raise FileNotFoundError(path)
+    return Files(fs, path, names, directory=True)
 
 
 def _open(path: str, origin: Origin) -> tuple[Any, str]:
@@ -92,14 +100,15 @@ def file_errors(origin: Origin, asset: Asset) -> Iterator[None]:
 
 def files_state(files: Files) -> tuple[tuple[object, ...], ...]:
     """Return name, size and time of change of every file."""
-    return tuple(_file_state(files, name) for name in files.names)
+    return tuple(file_state(files, name) for name in files.names)
 
 
-def _file_state(files: Files, name: str) -> tuple[object, ...]:
+def file_state(files: Files, name: str) -> tuple[object, ...]:
+    """Return name, size and time of change of one file; over a network it is asked for once in `one_look`."""
     short = posixpath.relpath(name, files.path) if files.directory else posixpath.basename(name)
     if files.local:
         stat = Path(name).stat()
         return short, stat.st_size, stat.st_mtime_ns
-    info = files.fs.info(name)
+    info = looked_at(("info", str(files.fs.protocol), name), lambda: files.fs.info(name))
     changed = next((info[key] for key in ("ETag", "etag", "mtime", "LastModified", "created") if key in info), None)
     return short, info.get("size"), str(changed)
