@@ -329,7 +329,7 @@ class _Making:
 
     def _closed(self, asset: str) -> Alarm:
         closed, why = self._text(self.ends[-int(self.random.integers(1, 4))]), "the newest reading is 1 h old again"
-        reason, opened = SAYS["freshness"].format(far=9), self._text(self.ends[-5])
+        reason, opened = SAYS["freshness"].format(far=9, tag="current"), self._text(self.ends[-5])
         return Alarm(0, asset, "", "", "freshness", "critical", opened, reason, closed, why, batch=self.batch)
 
     def _text(self, instant: pd.Timestamp) -> str:
