@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from datadriver.config.fleet import Instance
+from datadriver.config.sections import UseCase
 from datadriver.data.fingerprint import extent
 from datadriver.data.frame import SensorFrame
 from datadriver.data.read import read_frame
-from datadriver.data.window import Instant, Window, as_instant, as_number, shift
+from datadriver.data.spans import bin_size
+from datadriver.data.window import Instant, Window, as_instant, as_number, frame_index, shift
 from datadriver.errors import DataError
 from datadriver.fleet.monitor_look import Findings, Look, References, all_of, truth_reach
 from datadriver.fleet.monitor_models import Eye
@@ -124,8 +127,18 @@ def _judge_data(look: Look, sensor: SensorFrame, found: Findings, root: Path) ->
     with found.noting(look.asset.id, lambda _: ()):
         mask = operating_mask(look.usecase, sensor, root)
     with found.noting(look.asset.id, lambda reason: _unknown_data(look, reason)):
-        facts = data_facts(sensor, windows, look.usecase, root, mask=mask)
+        facts = data_facts(_to_the_end(sensor, windows, look.usecase), windows, look.usecase, root, mask=mask)
         found.facts += _with_clock(facts, look, subject, windows)
+
+
+def _to_the_end(sensor: SensorFrame, windows: Sequence[Window], usecase: UseCase) -> SensorFrame:
+    """Add the empty bins after the newest reading, so that a window looks the same before and after data come again."""
+    size, kind = bin_size(usecase), usecase.data.index
+    last, end = as_number(as_instant(sensor.frame.index[-1])), as_number(windows[-1].end or 0)
+    if size is None or last + size >= end:
+        return sensor
+    missing = frame_index(np.arange(last + size, end, size, dtype="int64"), kind)
+    return replace(sensor, frame=sensor.frame.reindex(sensor.frame.index.append(missing)))
 
 
 def _with_clock(facts: Sequence[Fact], look: Look, subject: Subject, windows: Sequence[Window]) -> list[Fact]:

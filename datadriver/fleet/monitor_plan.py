@@ -107,15 +107,16 @@ class MonitorPlan:
         if not states:
             return first
         newest = max((parse_instant(state.window_end, usecase) for state in states), key=as_number)
-        late = max((_unknown_at_the_end(state.recent) for state in states if state.check in _LATE), default=0)
+        late = max((_without_scores(state) for state in states if state.check in _LATE), default=0)
         if not late:
             return newest
         waited = from_number(as_number(newest) - late * span_number(length_of(usecase)), usecase.data.index)
         return min(newest, max(first, waited, key=as_number), key=as_number)
 
 
-def _unknown_at_the_end(recent: str) -> int:
-    return len(recent) - len(recent.rstrip("u"))
+def _without_scores(state: CheckState) -> int:
+    """Return how many windows to go back for scores that may have come since: those that were not judged for want."""
+    return len(state.recent) - len(state.recent.rstrip("u")) if state.rows == 0 else 0
 
 
 def _shown(start: Instant, end: Instant) -> str:

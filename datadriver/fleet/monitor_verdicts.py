@@ -157,6 +157,7 @@ def _state(key: CheckKey, row: Judged, settings: Terms, batch: str) -> CheckStat
         measure=fact.unit,
         about=fact.about,
         reason=row.reason,
+        rows=int(fact.rows),
         since=instant_text(memory.since),
         recent=memory.recent,
         version=memory.version,

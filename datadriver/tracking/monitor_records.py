@@ -33,6 +33,7 @@ class CheckState:
         measure: unit of the figure.
         about: tag, feature or metric with the worst figure.
         reason: in words.
+        rows: rows or scores of the window that were looked at.
         since: end of the window in which the open alarm opened.
         window_start: of the newest window.
         window_end: of the newest window.
@@ -59,6 +60,7 @@ class CheckState:
     measure: str = ""
     about: str = ""
     reason: str = ""
+    rows: int = 0
     since: str | None = None
     recent: str = ""
     version: int | None = None

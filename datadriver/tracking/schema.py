@@ -182,6 +182,7 @@ check_states = sa.Table(
     sa.Column("measure", _Text, nullable=False),
     sa.Column("about", _Text, nullable=False),
     sa.Column("reason", _Text, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("since", _Text),
     sa.Column("recent", _Text, nullable=False),
     sa.Column("version", sa.Integer),

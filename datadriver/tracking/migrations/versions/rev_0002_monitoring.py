@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("value", number),
         sa.Column("limit", number),
         *required("measure", "about", "reason"),
+        sa.Column("rows", sa.Integer, nullable=False),
         sa.Column("since", text),
         *required("recent"),
         sa.Column("version", sa.Integer),
