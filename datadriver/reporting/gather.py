@@ -163,7 +163,7 @@ def _news(
     news = (
         *alarm_news([alarm for alarm in alarms if alarm.asset in known], heading),
         *release_news(record.releases, heading),
-        *training_news(failing, requests),
+        *training_news(failing, requests, known),
         *fleet_news(looks, assets, left, heading),
     )
     return news, is_first(looks, heading)

@@ -93,7 +93,7 @@ def model_facts(
             name=name,
             page=f"{slug(name)}.html",
             problem=some[0].problem,
-            primary=some[0].status.primary,
+            primary=next((line.status.primary for line in some if line.status.primary), None),
             greater_is_better=some[0].greater_is_better,
             lines=tuple(sorted(some, key=lambda line: STATES.index(line.status.state))),
             checks=tuple(sorted(judged.get(name, ()), key=by_gravity)),

@@ -9,7 +9,7 @@ from datadriver.reporting import model_rows
 from datadriver.reporting.asset_page import run_link
 from datadriver.reporting.facts import ModelFacts
 from datadriver.reporting.figures import link, measured, number
-from datadriver.reporting.model_rows import Row
+from datadriver.reporting.model_rows import Row, judged_by
 from datadriver.reporting.pages import render
 from datadriver.reporting.plots import Plot, Sheet
 from datadriver.reporting.trend_plots import breach_plot, trend_plot
@@ -30,6 +30,7 @@ def render_model(facts: ModelFacts) -> str:
         heading=facts.heading,
         home="../",
         facts=facts,
+        judged_by=judged_by(facts),
         rows=rows,
         counts=model_rows.counts(rows),
         summary=model_rows.summary(rows, facts),
@@ -65,8 +66,8 @@ def ranks(rows: Sequence[Row], facts: ModelFacts) -> dict[str, Any]:
     wide = min(figures) > 0 and max(figures) > _WIDE * min(figures)
     return {
         "id": "ranks",
-        "label": f"{facts.primary}: the model beside its baseline",
-        "unit": facts.primary,
+        "label": f"{judged_by(facts)}: the model beside its baseline",
+        "unit": judged_by(facts),
         "greater": facts.greater_is_better,
         "log": wide,
         "names": [row.line.unit for row in drawn],

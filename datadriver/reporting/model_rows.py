@@ -73,9 +73,9 @@ def rows(facts: ModelFacts) -> tuple[Row, ...]:
 
 def _row(line: InstanceLine, facts: ModelFacts, checks: Sequence[CheckState]) -> Row:
     metrics = _shown_metrics(line)
-    model, baseline = (_figure(metrics.get(role, {}), facts.primary) for role in ("model", "baseline"))
+    model, baseline = (_figure(metrics.get(role, {}), line.status.primary) for role in ("model", "baseline"))
     links = tuple((asset, facts.pages[asset]) for asset in line.assets if asset in facts.pages)
-    return Row(line, model, baseline, gain(model, baseline, facts.greater_is_better), links, tuple(checks))
+    return Row(line, model, baseline, gain(model, baseline, line.greater_is_better), links, tuple(checks))
 
 
 def _shown_metrics(line: InstanceLine) -> Mapping[str, Mapping[str, float | None]]:
@@ -115,6 +115,15 @@ def _without_names(reason: str, row: Row) -> str:
     for name in sorted({row.line.unit, *row.line.assets}, key=len, reverse=True):
         reason = reason.replace(name, "*")
     return reason
+
+
+def judged_by(facts: ModelFacts) -> str:
+    """Name the metric that decides; where it is not the same for all instances, all of them.
+
+    Without a metric in the configuration the problem chooses: an anomaly model of an asset that never failed is judged
+    by another one than that of an asset that did.
+    """
+    return " or ".join(dict.fromkeys(line.status.primary for line in facts.lines if line.status.primary))
 
 
 def counts(rows: Iterable[Row]) -> Mapping[State, int]:
@@ -162,6 +171,6 @@ def summary(rows: Sequence[Row], facts: ModelFacts) -> str:
     if gains:
         better = sum(one > 0 for one in gains)
         middle = number(100 * gains[len(gains) // 2], digits=2)
-        text += f" On the holdout {better:,} of {len(gains):,} beat their baseline; the median gain in {facts.primary}"
-        text += f" is {middle}%."
+        text += f" On the holdout {better:,} of {len(gains):,} beat their baseline;"
+        text += f" the median gain in {judged_by(facts)} is {middle}%."
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from datadriver.reporting.facts import Heading, News
@@ -36,13 +36,17 @@ def release_news(releases: Sequence[Release], heading: Heading) -> Iterator[News
             yield News(kind, release.at, f"{_items(release)} ({by}){why}")  # type: ignore[arg-type]
 
 
-def training_news(failing: Sequence[Outcome], requests: Sequence[RetrainRequest]) -> Iterator[News]:
+def training_news(
+    failing: Sequence[Outcome], requests: Sequence[RetrainRequest], assets: Collection[str]
+) -> Iterator[News]:
     """Yield trainings that did not fail before, and requests to train again."""
     for outcome in failing:
-        text = f"{outcome.key} {outcome.state}: {outcome.reason}"
-        yield News("failing", outcome.at, text, model=outcome.model)
+        own = outcome.unit in assets
+        text = f"{outcome.model if own else outcome.key} {outcome.state}: {outcome.reason}"
+        yield News("failing", outcome.at, text, outcome.unit if own else "", outcome.model)
     for request in requests:
-        yield News("request", request.at, f"{request.key}: {request.reason}", request.asset, request.model)
+        name = request.model if request.unit == request.asset else str(request.key)
+        yield News("request", request.at, f"{name}: {request.reason}", request.asset, request.model)
 
 
 def fleet_news(

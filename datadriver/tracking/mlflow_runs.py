@@ -180,7 +180,7 @@ class Tracker:
             metrics=plain(result.metrics),
             seen=result.seen.to_json(),
             threshold=plain(result.threshold),
-            decision=plain(result.decision),
+            decision={**plain(result.decision), "primary": result.primary},
             created_at=now(),
         )
 
