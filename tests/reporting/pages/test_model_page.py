@@ -36,7 +36,9 @@ def test_gain_is_positive_for_the_better_figure(greater, sign):
 
 
 def test_nobody_can_say_the_gain_where_the_direction_is_unknown(model_facts):
-    page = render_model(model_facts(5, greater_is_better=None))
+    facts = model_facts(5, greater_is_better=None)
+    lines = tuple(replace(line, greater_is_better=None) for line in facts.lines)
+    page = render_model(replace(facts, lines=lines))
     assert "is better" not in text(page).split("Beside")[0]
     assert data(page)["ranks"][0]["gain"] == [None] * 5
 
