@@ -15,7 +15,7 @@ from datadriver.config.load import find_root, load_usecase
 from datadriver.config.resolve import expand, resolve
 from datadriver.config.section import Stage
 from datadriver.config.sections import UseCase
-from datadriver.errors import ConfigError, DatadriverError, nearest
+from datadriver.errors import ConfigError, DatadriverError, UseCaseError, nearest
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.selection import Selection, choose_assets, choose_instances
@@ -260,25 +260,51 @@ class Project:
 
         return profile([self.sensor(asset.id, start, end) for asset in choose_assets(self.assets, selection)])
 
-    def plan(self, selection: Selection = EVERYTHING, *, force: bool = False, until: Time = None) -> tuple[Due, ...]:
-        """Say what is due and why, and what is not, reading no data."""
+    def plan(
+        self, selection: Selection = EVERYTHING, *, force: bool = False, verify: bool = False, until: Time = None
+    ) -> tuple[Due, ...]:
+        """Say what is due and why, and what is not; no data are read but files of many assets that have changed.
+
+        With `verify` everything is due, and what was gathered from such files is thrown away.
+        """
+        from datadriver.data.readers.gathered import throw_away
         from datadriver.fleet.plan import plan
         from datadriver.tracking import queries
         from datadriver.tracking.monitoring import open_requests
 
         last, asked = queries.last_outcomes(self.ledger, fingerprinted=True), open_requests(self.ledger)
         end = None if until is None else str(self._instant(until))
-        return plan(self.usecase, self.select(selection), last, root=self.root, force=force, until=end, asked=asked)
+        if verify:
+            throw_away(self.root)
+        return plan(
+            self.usecase,
+            self.select(selection),
+            last,
+            root=self.root,
+            force=force,
+            until=end,
+            asked=asked,
+            verify=verify,
+            tries=queries.tries(self.ledger, UseCaseError.exit_code),
+        )
 
     def train(
         self,
         selection: Selection = EVERYTHING,
         *,
         force: bool = False,
+        verify: bool = False,
         until: Time = None,
         workers: int | Workers | None = None,
     ) -> TrainReport:
         """Train every instance that is due and register challengers; what fails is in the report, with its reason.
+
+        Args:
+            selection: which instances.
+            force: train whether due or not.
+            verify: read the data of what is not due, and train what changed behind an unchanged size and time.
+            until: nothing from this instant on counts.
+            workers: how many processes.
 
         Raises:
             ConfigError: the use case has mistakes that `check` finds; nothing is trained.
@@ -286,7 +312,7 @@ class Project:
         """
         from datadriver.fleet.train import Training, TrainReport
 
-        due = self.plan(selection, force=force, until=until)
+        due = self.plan(selection, force=force, verify=verify, until=until)
         if not any(item.due for item in due):
             return TrainReport(None, due)
         self._require_checked()

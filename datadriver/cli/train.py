@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.command("train", short_help="Train every instance that is due.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only say what is due and why.")
 @click.option("--force", is_flag=True, help="Train whether due or not.")
+@click.option(
+    "--verify", is_flag=True, help="Also read the data of what is not due, and train what differs all the same."
+)
 @options.until
 @options.workers
 @options.instances
@@ -32,6 +35,7 @@ def command(
     selection: Selection,
     only_plan: bool,
     force: bool,
+    verify: bool,
     until: str | None,
     workers: int | None,
 ) -> int:
@@ -41,9 +45,9 @@ def command(
     that won. A run that was interrupted goes on where it stopped.
     """
     if only_plan:
-        say_plan(output, project.plan(selection, force=force, until=until))
+        say_plan(output, project.plan(selection, force=force, verify=verify, until=until))
         return 0
-    report = project.train(selection, force=force, until=until, workers=workers)
+    report = project.train(selection, force=force, verify=verify, until=until, workers=workers)
     output.document(train_document(report))
     say_training(output, project, report)
     if any(not outcome.exit_code for outcome in report.outcomes):
@@ -64,7 +68,7 @@ def say_plan(output: Output, plan: tuple[Due, ...]) -> None:
 
 def say_training(output: Output, project: Project, report: TrainReport) -> None:
     """Print what a training batch did."""
-    idle = len(report.plan) - len(report.outcomes)
+    idle = len(report.plan) - len(report.outcomes) - len(report.left)
     if report.batch is None:
         output.line(f"nothing is due: {plural(idle, 'instance')} up to date (--force trains anyway)")
         return
@@ -72,7 +76,12 @@ def say_training(output: Output, project: Project, report: TrainReport) -> None:
     counts = {state: sum(outcome.state == state for outcome in report.outcomes) for state in states}
     shown = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
     tail = f"; {idle:,} not due" if idle else ""
-    output.line(f"{shown} of {plural(len(report.outcomes), 'instance')} in {length(report.seconds)}{tail}")
+    output.line(
+        f"{shown or 'nothing trained'} of {plural(len(report.outcomes), 'instance')} in {length(report.seconds)}{tail}"
+    )
+    if report.left:
+        key, why = next(iter(report.left.items()))
+        output.line(f"  {plural(len(report.left), 'instance')} left to another run: {key}: {why}")
     say_misses(output, report.misses, report.traces)
     for model, metrics in report.pooled.items():
         output.line(f"  {model}, pooled: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
@@ -94,7 +103,8 @@ def train_document(report: TrainReport) -> dict[str, Any]:
             }
             for outcome in report.outcomes
         ],
-        "not_due": len(report.plan) - len(report.outcomes),
+        "not_due": len(report.plan) - len(report.outcomes) - len(report.left),
+        "left": dict(report.left),
         "pooled": report.pooled,
         "seconds": report.seconds,
         **error_document(report.failure, report.misses),

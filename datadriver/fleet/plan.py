@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from datadriver.config.fleet import Asset, Instance
 from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
 from datadriver.data.fingerprint import fingerprint
+from datadriver.data.looks import one_look
 from datadriver.errors import DataError, UnavailableError
 from datadriver.tracking.monitor_records import RetrainRequest
 from datadriver.tracking.records import Key, Outcome
@@ -21,15 +22,24 @@ from datadriver.tracking.records import Key, Outcome
 _PARTS = ("data", "code", "config", "contract", "until")
 _UNKNOWN = "?"
 
+MOST_TRIES = 3
+"""So often is an instance tried that fails in the use case's code while neither code nor data nor settings change."""
+
 
 @dataclass(frozen=True)
 class Due:
-    """An instance, whether it is due and why (or why not), and its due fingerprint as of now."""
+    """An instance, whether it is due and why (or why not), its due fingerprint as of now, and its newest outcome."""
 
     instance: Instance
     due: bool
     reason: str
     fingerprint: str
+    last: Outcome | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> Key:
+        """What names the instance in the ledger."""
+        return Key(self.instance.unit.key, self.instance.model)
 
 
 def plan(  # noqa: PLR0913 - the options of one command
@@ -41,8 +51,10 @@ def plan(  # noqa: PLR0913 - the options of one command
     force: bool = False,
     until: str | None = None,
     asked: Mapping[Key, Sequence[RetrainRequest]] | None = None,
+    verify: bool = False,
+    tries: Mapping[Key, int] | None = None,
 ) -> tuple[Due, ...]:
-    """Decide for each instance whether it is due, reading no data.
+    """Decide for each instance whether it is due, reading no data but files of many assets that have changed.
 
     Args:
         usecase: the use case before overrides; members of a pooled unit are resolved one by one.
@@ -52,24 +64,50 @@ def plan(  # noqa: PLR0913 - the options of one command
         force: everything is due.
         until: end of the data that count, as asked for; another end is a reason to train.
         asked: what monitoring asked for and no outcome has answered yet, oldest first.
+        verify: the data of what is not due are to be read, too: what is the same then is not fitted again.
+        tries: how often each instance failed in the use case's code with the fingerprint of its last outcome.
     """
     fingerprints = Fingerprints(usecase, root, until)
     keys = ((instance, Key(instance.unit.key, instance.model)) for instance in instances)
-    return tuple(
-        _judge(instance, fingerprints.of(instance), last.get(key), (asked or {}).get(key, ()), force=force)
-        for instance, key in keys
-    )
+    with one_look():
+        return tuple(
+            _verified(due) if verify and not due.due else due
+            for instance, key in keys
+            for due in [
+                _judge(
+                    instance,
+                    fingerprints.of(instance),
+                    last.get(key),
+                    (asked or {}).get(key, ()),
+                    force=force,
+                    tries=(tries or {}).get(key, 0),
+                )
+            ]
+        )
 
 
-def _judge(
-    instance: Instance, fingerprint: str, last: Outcome | None, asked: Sequence[RetrainRequest], *, force: bool
+def _verified(due: Due) -> Due:
+    return replace(due, due=True, reason="to be verified")
+
+
+def _judge(  # noqa: PLR0913 - all that may make an instance due
+    instance: Instance,
+    fingerprint: str,
+    last: Outcome | None,
+    asked: Sequence[RetrainRequest],
+    *,
+    force: bool,
+    tries: int,
 ) -> Due:
     reason = _why_due(fingerprint, last, asked, force=force)
+    if last is not None and reason == _again(last) and tries >= MOST_TRIES:
+        given_up = f"failed {tries} times, and nothing has changed since (--force tries again): {last.reason}"
+        return Due(instance, False, given_up, fingerprint, last)
     if reason is not None:
-        return Due(instance, True, reason, fingerprint)
+        return Due(instance, True, reason, fingerprint, last)
     if last is not None and last.state == "rejected":
-        return Due(instance, False, f"rejected, and nothing has changed since: {last.reason}", fingerprint)
-    return Due(instance, False, "nothing has changed", fingerprint)
+        return Due(instance, False, f"rejected, and nothing has changed since: {last.reason}", fingerprint, last)
+    return Due(instance, False, "nothing has changed", fingerprint, last)
 
 
 def _why_due(fingerprint: str, last: Outcome | None, asked: Sequence[RetrainRequest], *, force: bool) -> str | None:
@@ -82,7 +120,11 @@ def _why_due(fingerprint: str, last: Outcome | None, asked: Sequence[RetrainRequ
         return f"asked by monitoring: {asked[0].reason}{more}"
     if changed := _changed(last.fingerprint, fingerprint) if last.fingerprint else ():
         return " and ".join(changed) + " changed"
-    return f"failed last time: {last.reason}" if last.state == "failed" else None
+    return _again(last) if last.state == "failed" else None
+
+
+def _again(last: Outcome) -> str:
+    return f"failed last time: {last.reason}"
 
 
 def _changed(before: str, now: str) -> tuple[str, ...]:

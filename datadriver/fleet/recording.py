@@ -36,7 +36,7 @@ class _Attempted:
 
     @property
     def result_key(self) -> str | None:
-        return self.attempt.result.result_key if self.attempt.result is not None else None
+        return self.attempt.result.result_key if self.attempt.result is not None else self.attempt.unchanged
 
 
 @dataclass
@@ -108,7 +108,9 @@ class Recording:
         if error is not None:
             state: State = "rejected" if isinstance(error, DataError) else "failed"
             return recorded(state=state, reason=error.message, exit_code=error.exit_code)
-        assert result is not None  # noqa: S101 - an attempt without an error has one
+        if result is None:
+            reason = "read again; nothing that decides the result has changed"
+            return recorded(state="unchanged", reason=reason, result_key=one.result_key)
         return recorded(
             state="unchanged" if known else "trained",
             reason=_reason(result.decision.reason, result.warnings, one.unit.left_out),

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datadriver.config.code import code_digest
-from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant
 from datadriver.errors import DatadriverError, UnavailableError
@@ -24,8 +23,9 @@ from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.recording import Recording, key_of
 from datadriver.fleet.revision import code_revision
 from datadriver.fleet.train_job import TrainJob
+from datadriver.fleet.turns import Turns
 from datadriver.fleet.worker import Call
-from datadriver.tracking import queries
+from datadriver.tracking import leases, queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.records import Batch, Outcome
@@ -48,6 +48,7 @@ class TrainReport:
         pooled: metrics over the holdouts of all instances of a model, by model.
         traces: tracebacks of the use case's code, by instance.
         seconds: wall time.
+        left: what was due and left to another run that is at work on the fleet, and why, by instance.
     """
 
     batch: str | None
@@ -56,6 +57,7 @@ class TrainReport:
     pooled: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     traces: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    left: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def misses(self) -> tuple[Miss, ...]:
@@ -98,7 +100,9 @@ class Training:
             batch(self.ledger, "train", code_revision=revision) as made,
             self._tracked(made) as parent,
             scratch_folder(self.root, made.id, dead=queries.dead_batches(self.ledger)) as scratch,
+            leases.renewing(self.ledger, made.id),
         ):
+            turns = Turns(self.ledger, made.id)
             recording = Recording(
                 self.ledger,
                 self.tracker,
@@ -109,11 +113,12 @@ class Training:
                 fingerprints={key_of(item.instance): item.fingerprint for item in wanted},
                 pooled=PooledMetrics([item.instance for item in wanted], self.root),
             )
-            outcomes = tuple(self._results(wanted, scratch, recording))
+            outcomes = tuple(self._results(wanted, scratch, recording, turns))
             pooled = recording.pooled.values()
             self.tracker.finish_batch(parent, metrics=_figures(outcomes, pooled))
         seconds = time.monotonic() - started
-        return TrainReport(made.id, tuple(due), outcomes, pooled, recording.traces, seconds)
+        left = {str(key): why for key, why in turns.left.items()}
+        return TrainReport(made.id, tuple(due), outcomes, pooled, recording.traces, seconds, left)
 
     @contextmanager
     def _tracked(self, made: Batch) -> Iterator[str]:
@@ -127,31 +132,41 @@ class Training:
                 self.tracker.finish_batch(parent, failed=True)
             raise
 
-    def _results(self, wanted: Sequence[Due], scratch: Path, recording: Recording) -> Iterator[Outcome]:
+    def _results(self, wanted: Sequence[Due], scratch: Path, recording: Recording, turns: Turns) -> Iterator[Outcome]:
         self.progress.begin("training", len(wanted))
         try:
-            calls = self._calls([item.instance for item in wanted], scratch)
+            calls = self._calls(wanted, scratch, turns)
             units = len({item.instance.unit.key for item in wanted})
             size = max(1, _AT_ONCE * units // len(wanted))
             for group in self.workers.groups(calls, size=size, seconds=_AT_MOST_SECONDS, at_most=units):
-                for outcome in recording.record([(call.argument, answer) for call, answer in group]):
+                ours = turns.keep([key_of(one) for call, _ in group for one in call.argument.instances])
+                jobs = [(call.argument, answer) for call, answer in group]
+                kept = [(job, answer) for job, answer in jobs if ours.issuperset(map(key_of, job.instances))]
+                for outcome in recording.record(kept):
                     self.progress.advance(failed=bool(outcome.exit_code))
                     yield outcome
+                turns.done(ours)
         finally:
             self.progress.end()
 
-    def _calls(self, instances: Sequence[Instance], scratch: Path) -> Iterator[Call]:
+    def _calls(self, wanted: Sequence[Due], scratch: Path, turns: Turns) -> Iterator[Call]:
         """Make one job per unit, the pooled ones first: they take longest."""
         champions = queries.champions(self.ledger)
-        units: dict[str, list[Instance]] = {}
-        for instance in instances:
-            units.setdefault(instance.unit.key, []).append(instance)
-        for members in sorted(units.values(), key=lambda group: -len(group[0].unit.assets)):
-            held = {one.model: champions[key_of(one)] for one in members if key_of(one) in champions}
+        units: dict[str, list[Due]] = {}
+        for item in wanted:
+            units.setdefault(item.instance.unit.key, []).append(item)
+        for ours in turns.of(sorted(units.values(), key=lambda unit: -len(unit[0].instance.unit.assets))):
+            held = {one.instance.model: champions[one.key] for one in ours if one.key in champions}
+            instances = tuple(one.instance for one in ours)
+            known = {} if self.force else {item.instance.model: key for item in ours if (key := _result_key(item))}
             job = TrainJob(
-                self.root, self.usecase, tuple(members), held, scratch, self._code, self.until, force=self.force
+                self.root, self.usecase, instances, held, scratch, self._code, self.until, known, force=self.force
             )
             yield Call("datadriver.fleet.train_job:train_unit", job)
+
+
+def _result_key(item: Due) -> str | None:
+    return item.last.result_key if item.last is not None else None
 
 
 def _figures(outcomes: Sequence[Outcome], pooled: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +24,7 @@ from datadriver.tracking.artefacts import load_version
 from datadriver.tracking.model_files import ModelFiles, write_model
 from datadriver.tracking.records import Version
 from datadriver.training.fit import train_instance
+from datadriver.training.result_key import result_key
 from datadriver.training.results import Incumbent, Seen, TrainResult
 
 
@@ -37,6 +38,7 @@ class TrainJob:
         champions: by model, where there is one.
         directory: where model files go; the parent moves them on.
         until: nothing from this instant on counts.
+        known: result key of the last training, by model: one that comes out the same is not fitted again.
         force: train even if the champion's file was tampered with, then without comparing with it.
     """
 
@@ -47,16 +49,21 @@ class TrainJob:
     directory: Path
     code_digest: str
     until: Instant | None = None
+    known: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one instance: a result (without its estimator, which is in `files`) or an error."""
+    """What came of one instance: a result (without its estimator, which is in `files`) or an error.
+
+    Or neither, where the result key was `unchanged`.
+    """
 
     model: str
     result: TrainResult | None = None
     files: ModelFiles | None = None
+    unchanged: str | None = None
     error: DatadriverError | None = None
     trace: str = ""
 
@@ -92,9 +99,10 @@ def _unusable(looked_at: Sequence[Member]) -> DataError:
 
 def _attempt(job: TrainJob, instance: Instance, frames: Sequence[SensorFrame]) -> Attempt:
     try:
-        result = train_instance(
-            instance, frames, events(job, instance, frames), incumbent(job, instance), root=job.root
-        )
+        found, before = events(job, instance, frames), job.known.get(instance.model)
+        if before is not None and result_key(instance, frames, found, root=job.root) == before:
+            return Attempt(instance.model, unchanged=before)
+        result = train_instance(instance, frames, found, incumbent(job, instance), root=job.root)
         files = write_model(
             job.directory / slug(instance.key),
             result,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, BinaryIO
 
+from datadriver.data.looks import one_look
 from datadriver.errors import DatadriverError
 from datadriver.fleet.failures import explained
 
@@ -54,9 +55,10 @@ def main(memory: int | None = None) -> None:
         _refuse_more_than(memory)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
-    while True:
-        answers.write(_pickled(answer(calls.get())))
-        answers.flush()
+    with one_look():  # a worker lives as long as its command
+        while True:
+            answers.write(_pickled(answer(calls.get())))
+            answers.flush()
 
 
 def answer(data: bytes) -> Answer:

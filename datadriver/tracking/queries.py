@@ -108,14 +108,38 @@ def versions_of_results(ledger: Ledger, results: Collection[tuple[Key, str]]) ->
     return {wanted: found[wanted] for wanted in results if wanted in found}
 
 
-def last_outcomes(ledger: Ledger, *, fingerprinted: bool = False) -> Mapping[Key, Outcome]:
-    """Newest outcome of every instance; `fingerprinted`: the newest that carries a due fingerprint."""
+def last_outcomes(
+    ledger: Ledger, *, fingerprinted: bool = False, keys: Collection[Key] | None = None
+) -> Mapping[Key, Outcome]:
+    """Newest outcome of every instance, or of a few; `fingerprinted`: the newest that carries a due fingerprint."""
     table = schema.outcomes.c
     newest = sa.select(sa.func.max(table.id)).group_by(table.unit, table.model)
+    if keys is not None:
+        newest = newest.where(sa.tuple_(table.unit, table.model).in_([tuple(key) for key in keys]))
     if fingerprinted:
         newest = newest.where(table.fingerprint.is_not(None))
     rows = _rows(ledger, sa.select(schema.outcomes).where(table.id.in_(newest)))
     return {outcome.key: outcome for outcome in map(_outcome, rows)}
+
+
+def tries(ledger: Ledger, exit_code: int) -> Mapping[Key, int]:
+    """How often each instance failed with this exit code and the due fingerprint of its newest outcome."""
+    table, other = schema.outcomes.c, schema.outcomes.alias("other")
+    newest = sa.select(sa.func.max(table.id)).group_by(table.unit, table.model)
+    same = sa.and_(
+        other.c.unit == table.unit,
+        other.c.model == table.model,
+        other.c.fingerprint == table.fingerprint,
+        other.c.state == "failed",
+        other.c.exit_code == exit_code,
+    )
+    statement = (
+        sa.select(table.unit, table.model, sa.func.count().label("count"))
+        .select_from(schema.outcomes.join(other, same))
+        .where(table.id.in_(newest), table.state == "failed", table.exit_code == exit_code)
+        .group_by(table.unit, table.model)
+    )
+    return {Key(row["unit"], row["model"]): row["count"] for row in _rows(ledger, statement)}
 
 
 def outcomes(ledger: Ledger, batch: str) -> tuple[Outcome, ...]:

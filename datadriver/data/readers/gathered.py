@@ -136,6 +136,12 @@ def gather(place: Place, tables: Tables, *, asset: str | None, index: str) -> Ga
     return gathered(place)
 
 
+def throw_away(root: Path) -> None:
+    """Remove all copies of a use case, so that every source is read again."""
+    shutil.rmtree(root / ".datadriver" / "cache", ignore_errors=True)
+    _opened.cache_clear()
+
+
 _wasted: Counter[Path] = Counter()
 _hopeless: set[Path] = set()
 
