@@ -134,12 +134,13 @@ def _frozen(watched: Watched, moving: Collection[str] | None) -> Iterator[Fact]:
     check = watched.usecase.monitor.checks.frozen
     assert check is not None  # noqa: S101
     kind, limit = watched.kind, span_number(check.max)
-    stood, still = {}, []
+    stood, seen, still = {}, {}, []
     for tag in filter(watched.is_number, watched.tags):
         values = np.where(watched.running, watched.values(tag), np.nan)
         stood[tag] = _in_unit(
             watched, watched.cut.largest(watched.at, standing(watched.at, values, longest_pause=limit))
         )
+        seen[tag] = watched.cut.counts(watched.at[~np.isnan(values)])
         moves = does_move(values) if moving is None else tag in moving
         if check.tags is None and not moves:
             still.append(tag)
@@ -150,12 +151,12 @@ def _frozen(watched: Watched, moving: Collection[str] | None) -> Iterator[Fact]:
     found = _worst(
         watched,
         "frozen",
-        {tag: np.where(running > 0, values, np.nan) for tag, values in wanted.items()},
+        {tag: np.where(seen[tag] > 0, values, np.nan) for tag, values in wanted.items()},
         as_unit(limit, kind),
         lambda tag, value: f"{tag} stood still for {_span(value, watched)} in operation, limit {lasting(limit, kind)}",
         running,
         details=stood,
-        nothing="it was not in operation" if wanted else "no tag has enough different values to stand still",
+        nothing="there is no reading in operation" if wanted else "no tag has enough different values to stand still",
     )
     note = f"; not judged, as they hardly move: {', '.join(still[:3])}" if still else ""
     yield from (replace(fact, reason=fact.reason + note) for fact in found)

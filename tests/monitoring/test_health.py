@@ -130,6 +130,18 @@ def test_a_frozen_tag_counts_only_in_operation(plant: Any, usecase: UseCase, tmp
     assert first.details["valve"] == 23 * 3600  # shown, but a valve may stay where it is
 
 
+def test_a_window_without_a_reading_in_operation_tells_nothing_of_frozen_tags(
+    plant: Any, usecase: UseCase, tmp_path: Path
+) -> None:
+    frame = plant.rows(72, "flow", "pressure")
+    mask = pd.Series(True, index=frame.index)
+    frame.iloc[24:48] = float("nan")  # nothing was read
+    mask.iloc[48:] = False  # nothing ran
+    facts = judged(data_facts(plant.sensor(frame), plant.days(3), usecase, tmp_path, mask=mask), "frozen")
+    assert [fact.outcome for fact in facts] == ["ok", "unknown", "unknown"]
+    assert facts[1].reason == facts[2].reason == "there is no reading in operation"
+
+
 def test_a_sensor_that_died_before_the_frame_began_is_frozen_if_it_used_to_move(
     plant: Any, usecase: UseCase, tmp_path: Path
 ) -> None:
