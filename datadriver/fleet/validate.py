@@ -67,15 +67,15 @@ def validate(  # noqa: PLR0913 - the options of one command
     stage: Stage = "train",
 ) -> ValidateReport:
     """Judge assets in worker processes and record the verdicts, in the order of the fleet."""
-    jobs = [ValidateJob(root, resolve(usecase, asset), asset, window, stage) for asset in assets]
+    jobs = (ValidateJob(root, resolve(usecase, asset), asset, window, stage) for asset in assets)
     calls = (Call("datadriver.fleet.validate:judge_asset", job) for job in jobs)
     verdicts: dict[str, Verdict] = {}
     misses: dict[str, Miss] = {}
     traces: dict[str, str] = {}
-    progress.begin("validating", len(jobs))
+    progress.begin("validating", len(assets))
     try:
         with batch(ledger, "validate") as made:
-            for call, answer in workers.answers(calls, at_most=len(jobs)):
+            for call, answer in workers.answers(calls, at_most=len(assets)):
                 name = call.argument.asset.id
                 member = answer.value if answer.error is None else Member(call.argument.asset)
                 error = answer.error or member.error
