@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -402,5 +403,7 @@ def test_every_problem_draws_the_same_pictures_each_time(
     section = {**sections[problem], "alarm": {"above": 0.5}}
     first, second = (train(section, frames, events=events, tracking={"plots": True}).plots for _ in range(2))
     assert first == second
-    assert all(name.endswith(".png") and data.startswith(b"\x89PNG") for name, data in first.items())
+    for name, data in first.items():
+        assert name.endswith(".svg")
+        assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
     assert sum(len(data) for data in first.values()) < 100_000

@@ -68,7 +68,7 @@ class Anomaly:
 
     def plots(self, view: plots.View) -> Mapping[str, bytes]:
         """Draw the scores over time with threshold and known anomalies, and their distribution."""
-        return {"scores.png": plots.anomaly(view)}
+        return {"scores.svg": plots.anomaly(view)}
 
 
 PROBLEM = Anomaly()

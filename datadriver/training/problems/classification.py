@@ -82,7 +82,7 @@ class Classification:
 
     def plots(self, view: plots.View) -> Mapping[str, bytes]:
         """Draw precision against recall, calibration, and the scores over time."""
-        return {"classification.png": plots.classification(view)}
+        return {"classification.svg": plots.classification(view)}
 
 
 PROBLEM = Classification()

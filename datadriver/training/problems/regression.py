@@ -71,7 +71,7 @@ class Regression:
 
     def plots(self, view: plots.View) -> Mapping[str, bytes]:
         """Draw residuals over time, their distribution, and actual against predicted."""
-        return {"residuals.png": plots.residuals(view)}
+        return {"residuals.svg": plots.residuals(view)}
 
 
 PROBLEM = Regression()
