@@ -39,7 +39,7 @@ class InstanceStatus:
         reason: why it is in this state.
         metrics: of the champion on its holdout, else of the challenger.
         baseline_metrics: of the baseline on the same holdout.
-        primary: the metric that decided about the version, else the one that the configuration names.
+        primary: the metric that the configuration names, else the one that decided about the version.
         challenger_version: the newest version, if it is not the champion.
         last_train: time of the last training.
         last_score: time of the last scoring.
@@ -128,7 +128,7 @@ class _Facts:
             reason=reason,
             metrics=dict(shown.metrics.get(shown.role, {})) if shown else {},
             baseline_metrics=dict(shown.metrics.get("baseline", {})) if shown else {},
-            primary=shown.decision.get("primary", primary) if shown else primary,
+            primary=primary or (shown.decision.get("primary") if shown else None),
             challenger_version=newest.version if newest and newest != champion else None,
             last_train=outcome.at if outcome else None,
             last_score=max((one.at for one in scored), default=None),
