@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datadriver.fleet.monitor import MonitorReport
     from datadriver.fleet.selection import Selection
     from datadriver.project import Project
-    from datadriver.tracking.monitor_records import Alarm
+    from datadriver.tracking.monitor_records import Alarm, CheckState
 
 _SHOWN = 15
 
@@ -51,7 +51,7 @@ def command(
     report = project.monitor(selection, start=start, until=end if until is None else until, workers=workers)
     output.document(monitor_document(report))
     say_monitoring(output, report)
-    output.line(f"next:   {command_line(project, _next(report))}")
+    output.line(f"next:   {command_line(project, 'train' if report.requests else 'report')}")
     return report.failure.exit_code if report.failure else 0
 
 
@@ -64,7 +64,7 @@ def say_monitoring(output: Output, report: MonitorReport) -> None:
     if counts:
         output.line("checks: " + ", ".join(f"{count:,} {state}" for state, count in _in_order(counts)))
     if report.age is not None:
-        output.line(f"note:   the newest window of the fleet ended {report.age.days:,} days ago")
+        output.line(f"note:   the newest window of the fleet ended {report.age.days:,} days ago: so it stood then")
     still = [alarm for alarm in report.opened if alarm.closed is None]
     _say_alarms(output, "new alarms", still, lambda alarm: alarm.reason)
     _say_alarms(
@@ -108,12 +108,6 @@ def monitor_document(report: MonitorReport) -> dict[str, Any]:
     }
 
 
-def _next(report: MonitorReport) -> str:
-    if report.requests:
-        return "train"
-    return "status"
-
-
 def _in_order(counts: Counter[Any]) -> Iterable[tuple[str, int]]:
     from datadriver.tracking.monitor_records import HEALTHS
 
@@ -132,19 +126,19 @@ def _say_alarms(output: Output, title: str, alarms: Sequence[Alarm], why: Any) -
 
 
 def _say_unknown(output: Output, report: MonitorReport) -> None:
-    """List the reasons for which checks could not be judged, the most frequent first."""
+    """Say for each check how often it could not be judged, and why the first time."""
+    first: dict[str, CheckState] = {}
     unknown = [state for state in report.states if state.state == "unknown"]
-    if not unknown:
-        return
-    output.line("could not be judged:")
-    reasons = Counter((state.check, state.reason) for state in unknown).most_common()
-    for (check, reason), count in reasons[:5]:
-        output.line(f"  {check}, {plural(count, 'time')}: {reason}")
-    if len(reasons) > 5:
-        output.line(f"  and {len(reasons) - 5:,} more reasons: see --json")
+    counts = Counter(state.check for state in unknown)
+    for state in unknown:
+        first.setdefault(state.check, state)
+    if unknown:
+        output.line("could not be judged:")
+    for check, count in counts.most_common():
+        output.line(f"  {check}, {plural(count, 'time')}; {_subject(first[check])}: {first[check].reason}")
 
 
-def _subject(alarm: Alarm) -> str:
+def _subject(alarm: Alarm | CheckState) -> str:
     from datadriver.monitoring.facts import Subject
 
     return str(Subject(alarm.asset, alarm.unit, alarm.model))

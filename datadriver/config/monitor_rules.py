@@ -10,6 +10,7 @@ from datadriver.config.grid import variants
 from datadriver.config.messages import Problem
 from datadriver.config.monitor_section import ModelCheck
 from datadriver.config.sections import UseCase
+from datadriver.config.values import format_amount
 from datadriver.errors import ConfigError, nearest
 
 SpanAt = tuple[tuple[str, ...], timedelta | int | None, int]
@@ -18,6 +19,7 @@ SpanAt = tuple[tuple[str, ...], timedelta | int | None, int]
 def monitor_problems(usecase: UseCase) -> Iterator[Problem]:
     """Yield every name in `monitor` that leads nowhere."""
     yield from _model_problems(usecase)
+    yield from _window_problems(usecase)
     if "://" in (usecase.monitor.metrics or ""):
         yield Problem(("monitor", "metrics"), "must be a path on this machine: something here collects the file")
     for place, silence in enumerate(usecase.monitor.silence):
@@ -45,6 +47,20 @@ def monitor_spans(usecase: UseCase) -> Iterator[SpanAt]:
     for place, silence in enumerate(monitor.silence):
         for key in ("before", "lasting"):
             yield ("monitor", "silence", str(place), key), getattr(silence, key), 0
+
+
+def _window_problems(usecase: UseCase) -> Iterator[Problem]:
+    """Compare the window with the resolution: a bin must not lie in two windows."""
+    size, window = usecase.data.resolution, usecase.monitor.window_of(usecase.data.index)
+    if isinstance(size, timedelta) and isinstance(window, timedelta):
+        fits = not size or not window % size
+    elif isinstance(size, int) and isinstance(window, int):
+        fits = size <= 0 or window % size == 0
+    else:  # native, or of different kinds, which is another mistake
+        return
+    if not fits:
+        said = "" if usecase.monitor.window is not None else f"the default, {format_amount(window)}, "
+        yield Problem(("monitor", "window"), f"{said}must be a multiple of data.resolution, {format_amount(size)}")
 
 
 def _model_problems(usecase: UseCase) -> Iterator[Problem]:

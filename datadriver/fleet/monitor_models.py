@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from datadriver.config.fleet import Instance
-from datadriver.config.sections import UseCase
 from datadriver.data.events import read_events
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window, frame_index
@@ -50,7 +50,8 @@ class Eye:
         subject = Subject(self.look.asset.id, instance.unit.key, instance.model)
         if not windows:
             return
-        rows = self.scores.get((instance.unit.key, instance.model), _no_scores(self.look.usecase))
+        rows = self.scores.get((instance.unit.key, instance.model))
+        rows = _no_scores(self.look.usecase.data.index) if rows is None else rows
 
         def lost(*checks: str) -> Callable[[str], list[Fact]]:
             return lambda reason: self._unknown(watch, subject, windows, checks, reason)
@@ -129,8 +130,9 @@ class Eye:
         return "" if self.sensor is None or column is None else self.sensor.units.get(column, "")
 
 
-def _no_scores(usecase: UseCase) -> pd.DataFrame:
+@cache
+def _no_scores(kind: Literal["time", "step"]) -> pd.DataFrame:
     types = {"score": "float64", "actual": "float64", "residual": "float64", "alarm": "bool", "version": "int64"}
     types |= {"verdict": "str", "reason": "str"}
-    index = frame_index(np.empty(0, dtype="int64"), usecase.data.index)
+    index = frame_index(np.empty(0, dtype="int64"), kind)
     return pd.DataFrame({name: pd.Series(dtype=kind, index=index) for name, kind in types.items()}, index=index)

@@ -37,6 +37,8 @@ class Sequel:
 
     def new(self, judged: Iterable[Judged]) -> list[Judged]:
         """Return the rows that are not on record just so."""
+        if not self.known:
+            return list(judged)
         return [row for row in judged if self.known.get(row.fact.window) != row_digest(row)]
 
 

@@ -47,10 +47,12 @@ def write_facts(path: str, rows: Sequence[Judged], *, now: datetime | None = Non
     Raises:
         UnavailableError: the place cannot be written; nothing half-written stays.
     """
-    digests = [row_digest(row) for row in rows]
+    found = [_values(row) for row in rows]
+    digests = [_digest(values) for values in found]
     name = "facts-" + hashlib.sha256("".join(digests).encode()).hexdigest()[:20] + ".parquet"
     if rows:
-        table = _facts_table(rows, digests, now or datetime.now(UTC))
+        kind = "step" if isinstance(rows[0].fact.window.end, int) else "time"
+        table = _facts_table(found, digests, kind, now or datetime.now(UTC))
         write_dataset(f"{path}/facts", name, table, index="window_start", what="facts of monitoring")
     return name
 
@@ -126,7 +128,7 @@ def read_series(path: str, *, assets: Collection[str] | None = None, window: Win
 
 def row_digest(row: Judged) -> str:
     """Return a digest of everything that is stored about a window of a check, but for the time of writing."""
-    return hashlib.sha256(repr(_values(row)).encode()).hexdigest()[:24]
+    return _digest(_values(row))
 
 
 def fact_of(row: Mapping[str, Any]) -> Fact:
@@ -152,6 +154,10 @@ def memory_of(row: Mapping[str, Any]) -> Memory:
     """Return what a check remembered after a row of `read_facts`."""
     since: Instant | None = None if pd.isna(row["since"]) else as_instant(row["since"])
     return Memory(row["recent"], since, None if pd.isna(row["version"]) else int(row["version"]))
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:24]
 
 
 def _number(value: Any) -> float | None:
@@ -187,9 +193,8 @@ def _values(row: Judged) -> dict[str, Any]:
     }
 
 
-def _facts_table(rows: Sequence[Judged], digests: Sequence[str], now: datetime) -> pa.Table:
-    kind = "step" if isinstance(rows[0].fact.window.end, int) else "time"
-    schema, found = _facts_schema(kind), [_values(row) for row in rows]
+def _facts_table(found: Sequence[Mapping[str, Any]], digests: Sequence[str], kind: str, now: datetime) -> pa.Table:
+    schema = _facts_schema(kind)
     columns = {name: [values[name] for values in found] for name in found[0]}
     columns |= {"digest": list(digests), "written_at": [now] * len(found)}
     return pa.table([_column(columns[field.name], field) for field in schema], schema=schema)

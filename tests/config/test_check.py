@@ -178,6 +178,7 @@ MISTAKES = [
     ("monitor.checks", {"drift": {"models": ["temprature"]}}, "there is no model 'temprature'; did you mean 'temperature'?"),
     ("monitor.checks", {"freshness": {"max": 6}}, "monitor.checks.freshness.max: data.index is time"),
     ("monitor.checks", {"completeness": {"min": "120%"}}, "is not a part of a whole"),
+    ("monitor.window", "45min", "monitor.window: must be a multiple of data.resolution, 10min"),
     ("monitor.alarm.when", "6 of 5", "does not say how many of the last windows"),
     ("monitor.silence", [{"source": "sensors"}], "monitor.silence[0].source: 'sensors' is no event table"),
     ("monitor.notify", [{"to": "json://x", "where": "country ="}], "monitor.notify[0].where"),
