@@ -64,6 +64,8 @@ def members(usecase: UseCase, instances: Sequence[Instance], until: Instant | No
 def history(usecase: UseCase, asset: Asset, instances: Sequence[Instance], until: Instant | None, root: Path) -> Window:
     """Return what must be read so that every one of the instances has its training window and lookback."""
     lengths = [(instance.spec.window.train, instance.spec.window.lookback) for instance in instances]
+    if any(train is None for train, _ in lengths):
+        return Window(None, until)
     end = until if until is not None else extent(usecase, asset, root).end
     starts = [
         shift(shift(end, -train), -lookback) for train, lookback in lengths if train is not None and end is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +112,14 @@ class Court:
             level=limit if limit is not None and on == "score" else self.problem.level(fitted),
             train_scores=fitted,
             score=partial(scorer.score, where=where, root=self.root),
-            spread=_spread(fit),
+            spread=self._spread,
         )
         return Judged(scorer, evidence, limit, *measure(self.metrics, evidence))
+
+    @cached_property
+    def _spread(self) -> dict[str, float]:
+        numeric = self.parts.fit.features.select_dtypes("number")
+        return {str(name): float(value) if np.isfinite(value) else 0.0 for name, value in numeric.std().items()}
 
     def compare(self, challenger: Judged, incumbent: Incumbent) -> Duel:
         """Measure champion and challenger on the holdout rows that the champion has not seen."""
@@ -132,8 +137,3 @@ class Court:
         theirs, _ = measure(self.metrics, champion.evidence.only(fair))
         ours, _ = measure(self.metrics, challenger.evidence.only(fair))
         return Duel(version, theirs, ours, rows)
-
-
-def _spread(fitted: Prepared) -> dict[str, float]:
-    numeric = fitted.features.select_dtypes("number")
-    return {str(name): float(value) if np.isfinite(value) else 0.0 for name, value in numeric.std().items()}

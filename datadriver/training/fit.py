@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings as python_warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame
@@ -65,7 +67,7 @@ def train_instance(  # noqa: PLR0913 - what a training depends on, no more
     started = time.perf_counter()
     if window is not None:
         frames = [replace(sensor, window=window) for sensor in frames]
-    with _collected_warnings() as warnings, threadpool_limits(1):
+    with _collected_warnings() as warnings, _thread_pools(len(sys.modules)).limit(limits=1):
         problem = find_problem(instance.spec.problem)
         metrics = chosen_metrics(instance, problem, root)
         prepared = prepare(instance, frames, events, root, training_window(instance, frames))
@@ -134,6 +136,12 @@ def _parts(instance: Instance, problem: Problem, prepared: Prepared, split: Spli
 
 def _fitted(role: Role, instance: Instance, root: Path, problem: Problem, rows: Prepared) -> Scorer:
     return fit(new_estimator(instance, role, root, problem), rows.features, problem.learnt(rows.target), instance, root)
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> ThreadpoolController:  # noqa: ARG001 - how many were imported: looks anew after more
+    """Return the native thread pools of this process: looking for them takes as long as fitting a small model."""
+    return ThreadpoolController()
 
 
 @contextmanager

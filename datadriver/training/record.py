@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -66,10 +66,11 @@ def odd_features(fitted: Prepared) -> list[str]:
     """Name features that say nothing on the training part: without a value, or always the same."""
     empty, constant = [], []
     for name, column in fitted.features.items():
-        known = column.dropna()
+        values = column.to_numpy()
+        known = values[~column.isna().to_numpy()]
         if not len(known):
             empty.append(str(name))
-        elif (known == known.iloc[0]).all():
+        elif (known == known[0]).all():
             constant.append(str(name))
     kinds = (("without a value", empty), ("with one value only", constant))
     return [f"features {what} in the training part: {', '.join(names)}" for what, names in kinds if names]
@@ -129,7 +130,7 @@ def training_reference(  # noqa: PLR0913, PLR0917 - all that is known when a ver
     ordinary = problem.fitted_on(parts.holdout.target)
     windows = usual_distances(
         kept,
-        pd.concat([parts.fit.features, parts.holdout.features[ordinary]]),
+        _under_each_other(parts.fit.features, parts.holdout.features[ordinary]),
         np.concatenate([scores, version.evidence.y_score[ordinary]]),
         fitted=np.arange(len(parts.fit) + int(ordinary.sum())) < len(parts.fit),
         spell=_spell(instance),
@@ -137,6 +138,16 @@ def training_reference(  # noqa: PLR0913, PLR0917 - all that is known when a ver
     if problem.has_residual:
         windows["metric"] = usual_metric(version.evidence, primary, _trailing(instance))
     return kept | {"windows": windows, "moving": _moving(frames)}
+
+
+def _under_each_other(above: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
+    """Return `pd.concat` of two parts of one frame, whose indexes have their levels in common."""
+    first, second = cast("Any", above.index), cast("Any", below.index)
+    if not all(one is other or one.equals(other) for one, other in zip(first.levels, second.levels, strict=True)):
+        return pd.concat([above, below])
+    codes: Any = [np.concatenate(pair) for pair in zip(first.codes, second.codes, strict=True)]
+    index = pd.MultiIndex(first.levels, codes, names=first.names, verify_integrity=False)
+    return pd.concat([above, below], ignore_index=True).set_axis(index)
 
 
 def _moving(frames: Sequence[SensorFrame]) -> list[str]:

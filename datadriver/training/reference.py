@@ -10,15 +10,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from datadriver.config.values import format_amount
 from datadriver.data.contract.measures import as_instants
 from datadriver.data.window import span_number
-from datadriver.training.distances import Distances, Flags, Floats, Rows, compare, places
+from datadriver.training.distances import Distances, Flags, Floats, Rows, compare
 from datadriver.training.metrics import Evidence, Metric, measure
 
 LEVELS = tuple(round(float(level), 2) for level in np.linspace(0, 1, 21))
@@ -98,7 +99,7 @@ def usual_metric(evidence: Evidence, metric: Metric, spell: Spell) -> dict[str, 
     codes, count = _windows(evidence.frame.index, spell.length)
     judged = np.flatnonzero(np.bincount(codes, minlength=count) >= spell.min_rows)
     chosen = judged[:: max(1, math.ceil(len(judged) / _MOST_WINDOWS))]
-    values = [measure([metric], evidence.only(codes == code))[0].get(metric.name) for code in chosen]
+    values = [measure([metric], evidence.only(_rows_of(codes, code)))[0].get(metric.name) for code in chosen]
     known = [value for value in values if value is not None]
     return {
         "name": metric.name,
@@ -106,8 +107,15 @@ def usual_metric(evidence: Evidence, metric: Metric, spell: Spell) -> dict[str, 
         "length": format_amount(spell.length),
         "count": len(known),
         "levels": list(LEVELS_OF_METRICS),
-        "quantiles": [_rounded(value) for value in np.quantile(known, LEVELS_OF_METRICS)] if known else [],
+        "quantiles": [_rounded(value) for value in quantiles(np.sort(known), LEVELS_OF_METRICS)] if known else [],
     }
+
+
+def _rows_of(codes: np.ndarray, code: int) -> np.ndarray | slice:
+    """Return where a window is: as a slice if its rows follow each other, because slices copy nothing."""
+    rows = np.flatnonzero(codes == code)
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first == len(rows) - 1 else rows
 
 
 def nulls_of(name: str) -> str:
@@ -121,8 +129,12 @@ def nulls_of(name: str) -> str:
 
 def _windows(index: pd.Index, length: timedelta | int) -> tuple[np.ndarray, int]:
     """Number the windows of each asset, at multiples of the length."""
+    if not len(index):
+        return np.zeros(0, dtype=np.intp), 0
     window = as_instants(index.get_level_values(1)) // span_number(length)
-    codes, found = pd.MultiIndex.from_arrays([index.get_level_values(0), window]).factorize()
+    assets = np.asarray(cast("pd.MultiIndex", index).codes[0], dtype=np.int64)
+    window -= window.min()
+    codes, found = pd.factorize(assets * (int(window.max()) + 1) + window)
     return codes, len(found)
 
 
@@ -135,20 +147,28 @@ def _spread(traits: Mapping[str, Distances], enough: Flags, min_rows: int) -> di
     found: dict[str, Any] = {}
     for kind, floor in FLOORS.items():
         table = [np.where(enough & (one.rows >= min_rows), getattr(one, kind), np.nan) for one in traits.values()]
-        scales = [max(_high(row), floor) for row in table]
+        ordered = [np.sort(row[~np.isnan(row)]) for row in table]
+        scales = [max(float(quantiles(row, 0.99)) if len(row) else 0.0, floor) for row in ordered]
         ratios = np.array([row / scale for row, scale in zip(table, scales, strict=True)])
         worst = ratios[:, ~np.isnan(ratios).all(axis=0)]
-        quantiles = np.quantile(np.nanmax(worst, axis=0), HIGH_LEVELS) if worst.size else ()
+        levels = quantiles(np.sort(np.nanmax(worst, axis=0)), HIGH_LEVELS) if worst.size else ()
         found[kind] = {
             "scales": dict(zip(traits, map(_rounded, scales), strict=True)),
-            "worst": [_rounded(value) for value in quantiles],
+            "worst": [_rounded(value) for value in levels],
         }
     return found
 
 
-def _high(values: Floats) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.quantile(known, 0.99)) if len(known) else 0.0
+def quantiles(ordered: Floats, levels: npt.ArrayLike) -> Floats:
+    """Return quantiles of sorted values by straight lines between them, as `np.quantile` does, in a tenth of its time.
+
+    It is definition 7 of Hyndman and Fan (1996).
+    """
+    at = np.asarray(levels) * (len(ordered) - 1)
+    low = np.floor(at).astype(np.intp)
+    high, part = np.minimum(low + 1, len(ordered) - 1), at - low
+    step = ordered[high] - ordered[low]
+    return np.asarray(np.where(part < 0.5, ordered[low] + step * part, ordered[high] - step * (1 - part)))
 
 
 def _rounded(value: float) -> float:
@@ -166,12 +186,11 @@ def _column(column: pd.Series) -> dict[str, Any]:
 
 
 def _numbers(values: np.ndarray) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
+    known = np.sort(values[np.isfinite(values)])
     summary: dict[str, Any] = {"nulls": 1 - len(known) / len(values) if len(values) else 0.0}
     if len(known):
-        quantiles = np.quantile(known, LEVELS)
         summary |= {
-            "quantiles": [float(value) for value in quantiles],
+            "quantiles": quantiles(known, LEVELS).tolist(),
             "mean": float(known.mean()),
             "std": _finite(float(known.std())),
             **_bins(known),
@@ -179,16 +198,19 @@ def _numbers(values: np.ndarray) -> dict[str, Any]:
     return summary
 
 
-def _bins(known: Floats) -> dict[str, list[float]]:
+def _bins(ordered: Floats) -> dict[str, list[float]]:
     """Return the bins that are compared: of single values, and one for all others; else between quantiles.
 
     Quantiles that are equal make one bin, so that a value that fills half of the rows is not cut in five.
     """
-    values, counts = np.unique(known, return_counts=True)
-    if len(values) <= FEW:
-        return {"values": values.tolist(), "parts": [*(counts / len(known)).tolist(), 0.0]}
-    edges = np.unique(np.quantile(known, EDGES))
-    parts = np.bincount(places(edges, known), minlength=len(edges) + 1) / len(known)
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    if len(first) <= FEW:
+        counts = np.diff(np.append(first, len(ordered)))
+        return {"values": ordered[first].tolist(), "parts": [*(counts / len(ordered)).tolist(), 0.0]}
+    edges = np.unique(quantiles(ordered, EDGES))
+    below = np.searchsorted(ordered, edges, side="right")
+    below[0] = 0  # the lowest edge is inside of the bin above it, as in `places`
+    parts = np.diff(below, prepend=0, append=len(ordered)) / len(ordered)
     return {"edges": edges.tolist(), "parts": parts.tolist()}
 
 
