@@ -68,7 +68,8 @@ class Past:
         earlier = [row for row in rows if _at(row, "window_end") <= start]
         later = [fact_of(row) for row in rows if _at(row, "window_start") >= end]
         known = {fact_of(row).window: str(row["digest"]) for row in rows if _at(row, "window_start") >= start}
-        return Sequel((*facts, *later), memory_of(earlier[-1]) if earlier else Memory(), known, again=True)
+        memory = memory_of(earlier[-1]) if earlier else self._alarm_alone(state, start)
+        return Sequel((*facts, *later), memory, known, again=True)
 
     def of(self, asset: str) -> States:
         """Return the newest states of the checks of one asset."""
@@ -77,6 +78,11 @@ class Past:
     def _is_again(self, look: Look) -> bool:
         first = as_number(look.first)
         return any(as_number(self._instant(state.window_end)) > first for state in self.of(look.asset.id).values())
+
+    def _alarm_alone(self, state: CheckState, start: int) -> Memory:
+        """Return what is certain without a row on record: an alarm that is open since before."""
+        since = None if state.since is None else self._instant(state.since)
+        return Memory() if since is None or as_number(since) > start else Memory(since=since, version=state.version)
 
     def _memory(self, state: CheckState | None) -> Memory:
         if state is None:
