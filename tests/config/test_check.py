@@ -175,7 +175,7 @@ MISTAKES = [
     ("fleet.id", "asset", "fleet.csv has no column 'asset'; did you mean 'asset_id'?"),
     ("monitor.then", ["retrian"], "monitor.then[0]: must be 'retrain' or 'notify', not 'retrian'"),
     ("monitor.checks", {"drfit": {}}, "monitor.checks.drfit: unknown key; did you mean 'drift'?"),
-    ("monitor.checks", {"drift": {"models": ["temprature"]}}, "there is no model 'temprature'; did you mean 'temperature'?"),
+    ("monitor.checks", {"drift": {"models": ["temprature"]}}, "there is no model 'temprature'; did you mean"),
     ("monitor.checks", {"freshness": {"max": 6}}, "monitor.checks.freshness.max: data.index is time"),
     ("monitor.checks", {"completeness": {"min": "120%"}}, "is not a part of a whole"),
     ("monitor.window", "45min", "monitor.window: must be a multiple of data.resolution, 10min"),
