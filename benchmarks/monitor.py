@@ -1,7 +1,7 @@
 """Does the monitor find failing pumps, how soon, and how often is it wrong? Beside it, in the same run, a naive one.
 
 A fleet of examples/pumps is simulated, so the onset of every fault is known. Models are trained on the first half and
-again every 30 days; in between each day is scored and monitored, as `datadriver run` does every night. The naive
+again every week; in between each day is scored and monitored, as `datadriver run` does every night. The naive
 monitor is the one of most tutorials: the population stability index of each feature of the newest day against the
 training data, an alarm while any is over 0.2.
 
@@ -40,7 +40,9 @@ from pumps.simulate import Settings, make_fleet  # noqa: E402 - the use case is 
 from results import merge_results  # noqa: E402 - beside this file
 
 DAY = pd.Timedelta(days=1)
-EVERY = 30 * DAY
+EVERY = 7 * DAY
+"""Models are trained again once a week, as `schedule.train` has it by default."""
+
 REPAIR = 10 * DAY
 """Longest time that a pump stands still after a failure."""
 
@@ -84,7 +86,7 @@ class Figures:
 
 
 def live(project: Project, period: Period) -> float:
-    """Train, promote, score and monitor as a plant would, month by month.
+    """Train, promote, score and monitor as a plant would, week by week.
 
     Returns:
         Milliseconds of monitoring per instance, asset and window.
