@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from datadriver.project import Project
+
 if TYPE_CHECKING:
     from conftest import TinyCase
 
@@ -394,3 +396,131 @@ def _(tiny: TinyCase) -> None:
         "format: parquet, path: sensors.parquet",
         f'format: sql, uri: "postgresql+psycopg://me:secret@127.0.0.1:{closed_port()}/plant", table: sensors',
     )
+
+
+# --- monitoring -------------------------------------------------------------------------------------------------------
+
+
+def monitor(tiny: TinyCase, text: str) -> None:
+    tiny.edit("tracking: {plots: false}", f"tracking: {{plots: false}}\nmonitor: {text}")
+
+
+def serve(tiny: TinyCase, *, scored: bool = True) -> None:
+    """Bring champions into service; nothing is monitored."""
+    project = Project.open(tiny.root)
+    assert project.train(workers=2).failure is None
+    assert project.promote()[0] is not None
+    if scored:
+        assert project.score(workers=2).failure is None
+
+
+def cut(tiny: TinyCase, after: str) -> None:
+    """Take away the readings of P-1 after a time."""
+    data = tiny.data()
+    tiny.write(data[(data["pump"] != "P-1") | (data["ts"] < after)])
+
+
+@mistake("a monitoring window that is no multiple of the resolution")
+def _(tiny: TinyCase) -> None:
+    monitor(tiny, "{window: 90min}")
+
+
+@mistake("a model that a check names and nobody knows")
+def _(tiny: TinyCase) -> None:
+    monitor(tiny, "{checks: {drift: {models: [temprature]}}}")
+
+
+@mistake("a monitoring window that ends before it starts")
+@mistake("no whole window in what is asked for")
+@mistake("no asset left to monitor")
+@mistake("monitoring before training")
+def _(tiny: TinyCase) -> None:
+    pass
+
+
+@mistake("monitoring before scoring")
+def _(tiny: TinyCase) -> None:
+    serve(tiny, scored=False)
+
+
+@mistake("a champion without a reference")
+def _(tiny: TinyCase) -> None:
+    serve(tiny)
+    for manifest in tiny.root.rglob("datadriver.json"):
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text("utf-8")), "reference": {}}), "utf-8")
+
+
+@mistake("labels that contradict those of scoring")
+def _(tiny: TinyCase) -> None:
+    serve(tiny)
+    data = tiny.data()
+    data.loc[(data["pump"] == "P-1") & (data["ts"] >= "2026-03-08"), "temperature"] += 200
+    tiny.write(data)
+
+
+@mistake("the same windows monitored twice")
+def _(tiny: TinyCase) -> None:
+    assert Project.open(tiny.root).monitor(workers=2).failure is None
+
+
+@mistake("an asset with an alarm that left the fleet")
+def _(tiny: TinyCase) -> None:
+    cut(tiny, "2026-03-05")
+    assert Project.open(tiny.root).monitor(workers=2).failure is None
+    tiny.edit("P-1,NO\n", "", "fleet.csv")
+
+
+@mistake("an asset without data among those monitored")
+def _(tiny: TinyCase) -> None:
+    monitor(tiny, "{history: 2}")
+    tiny.write(tiny.data().query("pump != 'P-1'"))
+
+
+@mistake("an asset that fell silent")
+def _(tiny: TinyCase) -> None:
+    cut(tiny, "2026-03-04")
+
+
+@mistake("a clock in the future")
+def _(tiny: TinyCase) -> None:
+    data = tiny.data()
+    newest = data.index[(data["pump"] == "P-1") & (data["ts"] == data["ts"].max())]
+    data.loc[newest, "ts"] = pd.Timestamp("2099-01-01", tz="UTC")
+    tiny.write(data)
+
+
+@mistake("half of the sensors missing")
+def _(tiny: TinyCase) -> None:
+    data = tiny.data()
+    data.loc[(data["pump"] == "P-1") & (data["ts"] >= "2026-03-04"), ["current", "flow"]] = np.nan
+    tiny.write(data)
+
+
+@mistake("a feature function that raises when monitored")
+def _(tiny: TinyCase) -> None:
+    serve(tiny)
+    tiny.edit(
+        "frame: pd.DataFrame) -> pd.DataFrame:\n",
+        'frame: pd.DataFrame, asset: dict) -> pd.DataFrame:\n    frame = frame if asset["asset_id"] != "P-1" else frame[[]]\n',
+        "src/tiny/features.py",
+    )
+
+
+@mistake("a mask that raises when monitored")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("data:\n", "data:\n  mask: tiny.features:running\n")
+    code = tiny.read("src/tiny/features.py") + '\n\ndef running(frame):\n    return frame["speed"] > 0\n'
+    (tiny.root / "src/tiny/features.py").write_text(code, "utf-8")
+
+
+@mistake("a tracking server that is down when monitored")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("tracking: {plots: false}", "tracking: {uri: 'http://127.0.0.1:9'}")
+
+
+@mistake("a silence that names no column")
+def _(tiny: TinyCase) -> None:
+    (tiny.root / "works.csv").write_text("pump,done,ended\nP-1,2026-03-06,2026-03-07\n", "utf-8")
+    works = "    works: {format: csv, path: works.csv, index: done, asset: pump, join: none}"
+    tiny.edit("\nmodels:\n", f"\n{works}\nmodels:\n")
+    monitor(tiny, "{silence: [{source: works, until: endet}]}")
