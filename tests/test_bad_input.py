@@ -501,7 +501,8 @@ def _(tiny: TinyCase) -> None:
     serve(tiny)
     tiny.edit(
         "frame: pd.DataFrame) -> pd.DataFrame:\n",
-        'frame: pd.DataFrame, asset: dict) -> pd.DataFrame:\n    frame = frame if asset["asset_id"] != "P-1" else frame[[]]\n',
+        "frame: pd.DataFrame, asset: dict) -> pd.DataFrame:\n"
+        '    frame = frame if asset["asset_id"] != "P-1" else frame[[]]\n',
         "src/tiny/features.py",
     )
 
