@@ -164,11 +164,10 @@ def _refuse_collisions(owners: Mapping[str, str], found: Mapping[str, Values], n
 
 def _frame(columns: Mapping[str, Values], labels: Numbers, usecase: UseCase) -> pd.DataFrame:
     index = frame_index(labels, usecase.data.index)
-    series = {
-        name: pd.Series(values, index=index, dtype="str" if values.dtype == object else "float64")
-        for name, values in columns.items()
+    arrays = {
+        name: pd.array(values, dtype="str") if values.dtype == object else values for name, values in columns.items()
     }
-    return pd.DataFrame(series, index=index)
+    return pd.DataFrame(arrays, index=index)
 
 
 def _gaps(origin: Origin, readings: Readings, window: Window, *, size: int | None) -> Iterator[Issue]:

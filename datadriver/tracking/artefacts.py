@@ -25,20 +25,27 @@ def dump(estimator: Any) -> bytes:
     Raises:
         UseCaseError: the estimator holds something that cannot be stored or read back.
     """
+    return dumped(estimator)[0]
+
+
+def dumped(estimator: Any) -> tuple[bytes, tuple[str, ...]]:
+    """Return what `dump` does, and the types in it that skops itself does not vouch for."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # skops looks numpy's functions up in every module
             archive = _skops().dumps(estimator)
-        unusual = set(untrusted_by_skops(archive)) - REVIEWED
-        if unusual:  # some objects can be written, but not read: lambdas, pandas' own, classes inside of functions
-            _skops().loads(archive, trusted=list(untrusted_by_skops(archive)))
+        types = untrusted_by_skops(archive)
+        if (
+            set(types) - REVIEWED
+        ):  # some can be written, but not read: lambdas, pandas' own, classes inside of functions
+            _skops().loads(archive, trusted=list(types))
     except Exception as error:  # user classes raise what they like from __getstate__ and __setstate__
         raise UseCaseError(
             f"the fitted {type(estimator).__name__} cannot be stored: {error}. Estimators may hold numbers, text, "
             "arrays, scikit-learn objects, and functions and objects of classes that have a name at the top level of "
             "a module; no pandas objects, open files or lambdas"
         ) from error
-    return canonical(archive)
+    return canonical(archive), types
 
 
 def untrusted_by_skops(archive: bytes) -> tuple[str, ...]:

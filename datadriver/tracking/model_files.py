@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError
-from datadriver.tracking.artefacts import ARCHIVE, dump, explain, unknown_of, untrusted_by_skops
+from datadriver.tracking.artefacts import ARCHIVE, dumped, explain, unknown_of
 from datadriver.tracking.environment import distributions_by_module, installed, versions
 from datadriver.tracking.records import plain
 from datadriver.tracking.run_content import yaml_text
@@ -69,8 +69,7 @@ def write_model(
         UnavailableError: the directory cannot be written.
     """
     package, tracking = instance.usecase.name, instance.usecase.tracking
-    archive = dump(result.estimator)
-    types = untrusted_by_skops(archive)
+    archive, types = dumped(result.estimator)
     unknown = unknown_of(types, package=package, trusted=tracking.trusted_types)
     if unknown:
         raise ConfigError(f"tracking.trusted_types: {instance.key}: {explain(unknown)}")
@@ -81,8 +80,7 @@ def write_model(
         MLMODEL: yaml_text(_mlmodel(result, types, size=len(archive), own_code=own_code)),
         MANIFEST: json.dumps(
             _manifest(result, instance, sha256, code_digest=code_digest, contract_digest=contract_digest),
-            indent=1,
-            sort_keys=True,
+            sort_keys=True,  # and on one line: json writes lines in Python, ten times as slowly
         ),
         "requirements.txt": requirements,
         **_environments(requirements),

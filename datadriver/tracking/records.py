@@ -189,8 +189,13 @@ def instant_order(text: str | None) -> tuple[float, str]:
     return (0, text)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 - one for each kind of value
     """What JSON can say of a value: dataclasses as objects, numpy numbers as numbers, NaN and infinity as null."""
+    kind = type(value)  # most are of these, and asking for abstract classes takes longest
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

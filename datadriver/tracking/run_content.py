@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,29 +161,32 @@ def _data(unit: str, result: TrainResult) -> dict[str, str]:
 
 
 def _files(instance: Instance, result: TrainResult, verdicts: Sequence[VerdictRecord]) -> dict[str, bytes]:
-    config = {
-        "unit": instance.unit.key,
-        "assets": [asset.id for asset in instance.unit.assets],
-        "model": instance.model,
-        "spec": instance.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "data": instance.usecase.data.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "contract": instance.usecase.contract.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "seed": instance.usecase.seed,
-    }
-    environment = {
-        "python": sys.version,
-        "platform": platform.platform(),
-        "versions": versions("datadriver"),
-    }
+    named = {"unit": instance.unit.key, "assets": [asset.id for asset in instance.unit.assets], "model": instance.model}
+    usecase = instance.usecase
+    sections = {"spec": instance.spec, "data": usecase.data, "contract": usecase.contract}
+    texts = tuple(
+        (name, section.model_dump_json(by_alias=True, exclude_defaults=True)) for name, section in sections.items()
+    )
     files = {
-        "config.yaml": yaml_text(config, sort_keys=False).encode(),
-        "environment.json": _json(environment),
+        "config.yaml": (yaml_text(named, sort_keys=False) + _sections(texts, usecase.seed)).encode(),
+        "environment.json": _environment(),
         "decision.json": _json({**plain(result.decision), "metrics": result.metrics, "warnings": result.warnings}),
         **{f"plots/{name}": image for name, image in result.plots.items()},
     }
     if verdicts:
         files["verdicts.json"] = _json(list(verdicts))
     return files
+
+
+@lru_cache(maxsize=256)
+def _sections(texts: tuple[tuple[str, str], ...], seed: int) -> str:
+    """Write sections of the configuration, given as JSON, as YAML; most assets of a fleet have the same."""
+    return yaml_text({name: json.loads(text) for name, text in texts} | {"seed": seed}, sort_keys=False)
+
+
+@cache
+def _environment() -> bytes:
+    return _json({"python": sys.version, "platform": platform.platform(), "versions": versions("datadriver")})
 
 
 def yaml_text(content: Any, *, sort_keys: bool = True) -> str:

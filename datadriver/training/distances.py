@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,21 @@ class Rows:
 
     def sizes(self, where: Flags | None = None) -> Codes:
         """Return how many rows (that are flagged) each window has."""
-        return np.bincount(self.codes if where is None else self.codes[where], minlength=self.count)
+        return self._sizes if where is None else np.bincount(self.codes[where], minlength=self.count)
+
+    @cached_property
+    def own(self) -> Rows | None:
+        """The rows that the reference was made of, where it is known."""
+        return None if self.fitted is None else Rows(self.codes[self.fitted], self.count)
+
+    @cached_property
+    def complete(self) -> dict[int, Distances]:
+        """Distances of the nulls of traits that have none, by rows of the reference: the same for each such trait."""
+        return {}
+
+    @cached_property
+    def _sizes(self) -> Codes:
+        return np.bincount(self.codes, minlength=self.count)
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,8 @@ def _smooth(counts: Floats) -> Floats:
 
 
 def _only(rows: Rows, where: Flags) -> Rows:
+    if where.all():
+        return rows
     return Rows(rows.codes[where], rows.count, None if rows.fitted is None else rows.fitted[where])
 
 
@@ -151,9 +168,10 @@ def _first_seen(codes: Codes, values: Floats, kept: Mapping[str, Any], rows: Row
     """
     if rows.fitted is None or not rows.fitted.any() or "edges" not in kept:
         return codes
+    fitted, windows = values[rows.fitted], rows.codes[rows.fitted]
     for sign, outer in ((1, len(kept["edges"])), (-1, 0)):
         largest = np.full(rows.count, -np.inf)
-        np.maximum.at(largest, rows.codes[rows.fitted], sign * values[rows.fitted])
+        np.maximum.at(largest, windows, sign * fitted)
         first, *others = np.argsort(largest)[::-1][:2]
         if others:
             codes = np.where((rows.codes == first) & (sign * values > largest[others[0]]), outer, codes)
@@ -169,9 +187,8 @@ def _values(  # noqa: PLR0913, PLR0917 - the rows, the reference, and what is kn
     """
     bins = len(shares)
     counts, expected = _counts(codes if seen is None else seen, bins, rows), shares * known
-    if rows.fitted is not None:
-        own = _only(rows, rows.fitted)
-        expected = np.maximum(expected - _counts(codes[rows.fitted], bins, own), 0.0)
+    if rows.own is not None:
+        expected = np.maximum(expected - _counts(codes[rows.fitted], bins, rows.own), 0.0)
     psi = stability_index(counts, np.broadcast_to(expected, counts.shape))
     size = rows.sizes()
     return Distances(np.where(size > 0, psi, np.nan), ks, size, bins, known)
@@ -184,6 +201,14 @@ def _counts(codes: Codes, bins: int, rows: Rows) -> Floats:
 
 def _nulls(kept: Mapping[str, Any], total: int, known: Flags, rows: Rows) -> Distances:
     """Compare the shares of nulls, as a feature with two values."""
+    if kept["nulls"] or not known.all():
+        return _compare_nulls(kept, total, known, rows)
+    if total not in rows.complete:
+        rows.complete[total] = _compare_nulls(kept, total, known, rows)
+    return rows.complete[total]
+
+
+def _compare_nulls(kept: Mapping[str, Any], total: int, known: Flags, rows: Rows) -> Distances:
     shares = np.array([1 - kept["nulls"], kept["nulls"]])
     sizes = rows.sizes()
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -210,7 +235,7 @@ def _ks(points: tuple[Floats, Floats, Floats], values: Floats, rows: Rows, known
 
 def _by_window(values: Floats, rows: Rows) -> Codes:
     """Return the order by window and value; small codes are sorted by counting them, four times as fast as lexsort."""
-    by_value = np.argsort(values, kind="stable")
+    by_value = np.argsort(values)
     codes = rows.codes[by_value]
     small = codes.astype(np.uint16) if rows.count <= np.iinfo(np.uint16).max else codes
     return by_value[np.argsort(small, kind="stable")]
@@ -236,7 +261,7 @@ def _beside(distance: Floats, rows: Rows, known: int) -> Floats:
     The whole is a mixture of the window (its share w) and the rest, so the distance from the whole is 1 - w times that
     from the rest.
     """
-    if rows.fitted is None:
+    if rows.own is None:
         return distance
-    own = rows.sizes(rows.fitted) / max(known, 1)
+    own = rows.own.sizes() / max(known, 1)
     return np.minimum(np.divide(distance, 1 - own, out=np.ones_like(distance), where=own < 1), 1.0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -175,12 +175,22 @@ def _pool(instance: Instance, frames: Sequence[SensorFrame], parts: Sequence[Pre
         shifted.append(np.where(part.events == NO_EVENT, NO_EVENT, part.events + first))
         first += int(part.events.max()) + 1
     return Prepared(
-        features=pd.concat({name: part.features for name, part in named.items()}, names=names),
-        target=pd.concat({name: part.target for name, part in named.items()}, names=names),
+        features=_under_each_other({name: part.features for name, part in named.items()}, names),
+        target=_under_each_other({name: part.target for name, part in named.items()}, names),
         events=np.concatenate(shifted),
         horizon=parts[0].horizon,
         counts={**counts, "assets": len(named)},
     )
+
+
+def _under_each_other(parts: Mapping[str, Any], names: list[Any]) -> Any:
+    """Return `pd.concat` with the asset id in front of the index; most units are one asset, and need no sorting out."""
+    if len(parts) > 1:
+        return pd.concat(parts, names=names)
+    ((name, part),) = parts.items()
+    levels: Any = [pd.Index([name]), part.index]
+    codes: Any = [np.zeros(len(part), dtype=np.int8), np.arange(len(part))]
+    return part.set_axis(pd.MultiIndex(levels, codes, names=names, verify_integrity=False))
 
 
 def _same_columns(instance: Instance, frames: Sequence[SensorFrame], parts: Sequence[Prepared]) -> None:

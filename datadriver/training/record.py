@@ -65,7 +65,11 @@ def missing_metrics(model: Judged, baseline: Judged, asked: Sequence[str]) -> li
 def odd_features(fitted: Prepared) -> list[str]:
     """Name features that say nothing on the training part: without a value, or always the same."""
     empty, constant = [], []
-    for name, column in fitted.features.items():
+    features = fitted.features
+    if not features.empty and (features.dtypes == "float64").all():  # as a rule: all columns at once
+        whole = features.to_numpy()
+        features = features.loc[:, ~(whole != whole[0]).any(axis=0) | np.isnan(whole).any(axis=0)]
+    for name, column in features.items():
         values = column.to_numpy()
         known = values[~column.isna().to_numpy()]
         if not len(known):
