@@ -1,6 +1,8 @@
 # Needs Python 3.11 and make, nothing else. `make demo` first; `make help` lists the rest.
 PYTHON ?= python3.11
 PUMPS ?= 50
+MODELS ?= 100,1000,10000
+BENCHMARKS ?= contract dirt monitor report
 RUN := .venv
 DEV := .venv-dev
 
@@ -39,7 +41,8 @@ format: $(DEV)/.ready  ## put the code in order
 	$(DEV)/bin/ruff format .
 
 bench: $(DEV)/.ready  ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(DEV)/bin/python $$script; done
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; done
+	$(DEV)/bin/python benchmarks/train.py --models $(MODELS)
 
 docs: reference  ## build the documentation into site/
 	$(DEV)/bin/mkdocs build --strict

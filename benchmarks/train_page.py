@@ -1,0 +1,85 @@
+"""Puts the tables of the training benchmark into docs/benchmarks.md, from what benchmarks/results.json says.
+
+python benchmarks/train_page.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+
+_NAMES = {
+    "bare": "bare loop",
+    "stock": "MLflow and Great Expectations, used well",
+    "tutorial": "MLflow and Great Expectations, as in their tutorials",
+    "datadriver_sqlite": "datadriver, SQLite",
+    "datadriver_postgres": "datadriver, PostgreSQL",
+    "datadriver_http": "datadriver, MLflow server",
+    "nothing_to_do": "datadriver, nothing is due",
+    "resume": "datadriver, killed at half and run again",
+    "promote": "datadriver promote",
+    "score_bare": "scoring a day: bare loop",
+    "score_datadriver": "scoring a day: datadriver",
+}
+_KINDS = {"ridge": "Ridge", "forest": "forest of 10 trees"}
+
+
+def write_page(results: Path = RESULTS, page: Path = PAGE) -> None:
+    """Renew what stands between the marks `<!-- name -->` and `<!-- end -->` of the page."""
+    figures, text = json.loads(results.read_text())["train"], page.read_text()
+    for name, table in (("costs", _costs(figures)), ("stages", _stages(figures))):
+        text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{table}\2", text, flags=re.DOTALL)
+    page.write_text(text)
+
+
+def _costs(figures: Mapping[str, Any]) -> str:
+    lines = [
+        "| models | way | number | s | ms a model | of that processor | peak MB | kB on disk a model |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for kind, sizes in sorted(figures.get("sizes", {}).items(), reverse=True):
+        for size, ways in sorted(sizes.items(), key=lambda entry: int(entry[0])):
+            for way, name in _NAMES.items():
+                if way in ways:
+                    lines.append(_row(kind, int(size), name, ways[way]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(kind: str, size: int, name: str, found: Mapping[str, float]) -> str:
+    estimator, _, per_asset = kind.partition("_")
+    disk = found.get("disk_kb_per_model")
+    cells = [
+        f"{_KINDS[estimator]}, {per_asset} an asset",
+        name,
+        f"{size:,}",
+        f"{found['seconds']:.1f}",
+        f"{found['ms_per_model']:.1f}",
+        f"{1000 * found['cpu'] / size:.1f}",
+        f"{found['peak_mb']:,.0f}",
+        f"{disk:.0f}" if disk else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _stages(figures: Mapping[str, Any]) -> str:
+    kinds = sorted(figures.get("stages", {}), reverse=True)
+    heads = [f"{_KINDS[kind.partition('_')[0]]}, {kind.partition('_')[2]} an asset" for kind in kinds]
+    lines = [f"| ms a model | {' | '.join(heads)} |", "|---|" + "--:|" * len(kinds)]
+    stages = figures.get("stages", {})
+    lines += [
+        f"| {stage} | {' | '.join(f'{stages[kind][stage]:.2f}' for kind in kinds)} |"
+        for stage in (stages[kinds[0]] if kinds else ())
+    ]
+    sums = [f"{sum(stages[kind].values()):.2f}" for kind in kinds]
+    return "\n".join([*lines, f"| together | {' | '.join(sums)} |"]) + "\n"
+
+
+if __name__ == "__main__":
+    write_page()
