@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from datadriver.data.frame import SensorFrame
 from datadriver.data.read import read_frame
 from datadriver.data.spans import bin_size
 from datadriver.data.window import Instant, Window, as_instant, as_number, frame_index, shift
-from datadriver.errors import DataError
+from datadriver.errors import DatadriverError, DataError
 from datadriver.fleet.monitor_look import Findings, Look, References, all_of, truth_reach
 from datadriver.fleet.monitor_models import Eye
 from datadriver.fleet.outcomes import Miss
@@ -52,7 +53,7 @@ def look_at(look: Look, scores: Mapping[tuple[str, str], pd.DataFrame], referenc
         if sensor is None:
             return found
         look = _since_it_is_there(look, sensor, root)
-        _judge_data(look, sensor, found, root)
+        _judge_data(look, sensor, found, _moving(look, references, root), root)
     eye = Eye(look, sensor, scores, references, found, root)
     for watch in look.watches:
         eye.judge(watch)
@@ -118,7 +119,17 @@ def _since_it_is_there(look: Look, sensor: SensorFrame, root: Path) -> Look:
     return replace(look, since=later(look.since), watches=watches)
 
 
-def _judge_data(look: Look, sensor: SensorFrame, found: Findings, root: Path) -> None:
+def _moving(look: Look, references: References, root: Path) -> Collection[str] | None:
+    """Return the tags that moved when champions were trained; None if none of them kept that."""
+    kept: list[Collection[str]] = []
+    for watch in look.watches:
+        with suppress(DatadriverError):  # the checks of the model say so
+            reference = references.of(watch.champion, look.usecase, root) or {}
+            kept += [reference["moving"]] if "moving" in reference else []
+    return frozenset().union(*kept) if kept else None
+
+
+def _judge_data(look: Look, sensor: SensorFrame, found: Findings, moving: Collection[str] | None, root: Path) -> None:
     windows, subject = look.windows(look.since), Subject(look.asset.id)
     found.series = series(sensor, windows, look.usecase)
     if not windows:
@@ -127,7 +138,8 @@ def _judge_data(look: Look, sensor: SensorFrame, found: Findings, root: Path) ->
     with found.noting(look.asset.id, lambda _: ()):
         mask = operating_mask(look.usecase, sensor, root)
     with found.noting(look.asset.id, lambda reason: _unknown_data(look, reason)):
-        facts = data_facts(_to_the_end(sensor, windows, look.usecase), windows, look.usecase, root, mask=mask)
+        whole = _to_the_end(sensor, windows, look.usecase)
+        facts = data_facts(whole, windows, look.usecase, root, mask=mask, moving=moving)
         found.facts += _with_clock(facts, look, subject, windows)
 
 
