@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _SHOWN = 15
 
 
-@click.command("monitor", short_help="Judge data and models window by window; alarms, messages, requests.")
+@click.command(
+    "monitor", short_help="Judge data and models window by window; alarms, messages, requests to train again."
+)
 @options.window
 @options.until
 @options.workers
