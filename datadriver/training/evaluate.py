@@ -12,7 +12,7 @@ import numpy as np
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UseCaseError, nearest
 from datadriver.training.estimators import Scorer
-from datadriver.training.metrics import Evidence, Metric, find_metric, measure
+from datadriver.training.metrics import MOVES_FEATURES, Evidence, Metric, find_metric, measure
 from datadriver.training.prepare import Prepared
 from datadriver.training.problems import Problem
 from datadriver.training.results import Incumbent, Role
@@ -117,7 +117,10 @@ class Court:
         return Judged(scorer, evidence, limit, *measure(self.metrics, evidence))
 
     @cached_property
-    def _spread(self) -> dict[str, float]:
+    def _spread(self) -> dict[str, float] | None:
+        """Standard deviations of the features, for the one metric that moves them."""
+        if all(metric.name != MOVES_FEATURES for metric in self.metrics):
+            return None
         numeric = self.parts.fit.features.select_dtypes("number")
         return {str(name): float(value) if np.isfinite(value) else 0.0 for name, value in numeric.std().items()}
 
