@@ -12,6 +12,7 @@ from datadriver.tracking.monitor_records import Alarm, RetrainRequest
 from datadriver.tracking.records import Outcome, Release, instant_order
 
 _NAMED = 3
+_FIRST_RUN = timedelta(hours=12)  # the first run trains, too, and ends later in the day than the one of the next day
 
 
 def alarm_news(alarms: Sequence[Alarm], heading: Heading) -> Iterator[News]:
@@ -54,12 +55,12 @@ def fleet_news(
 ) -> Iterator[News]:
     """Yield assets that came and went."""
     known = set(assets)
-    if not is_first(looks, heading):
-        for asset in assets:
-            if asset in looks and looks[asset].first > heading.since_at:
-                yield News("new", looks[asset].first, "monitored for the first time", asset)
+    settled = _later(min((look.first for look in looks.values()), default=heading.made_at), _FIRST_RUN)
+    for asset in assets:
+        if asset in looks and looks[asset].first > max(heading.since_at, settled):
+            yield News("new", looks[asset].first, "monitored for the first time", asset)
     # Its last look was before the one of yesterday's report, so a day earlier than other news.
-    day_before = (datetime.fromisoformat(heading.since_at) - timedelta(days=1)).isoformat(timespec="microseconds")
+    day_before = _later(heading.since_at, -timedelta(days=1))
     for asset in sorted(looks):
         if asset not in known and (looks[asset].last > day_before or open_alarms.get(asset)):
             left = open_alarms.get(asset, 0)
@@ -69,7 +70,11 @@ def fleet_news(
 
 def is_first(looks: Mapping[str, Looks], heading: Heading) -> bool:
     """Tell whether there was nothing yesterday that could have changed."""
-    return all(look.first > heading.since_at for look in looks.values())
+    return all(look.first > _later(heading.made_at, -_FIRST_RUN) for look in looks.values())
+
+
+def _later(at: str, span: timedelta) -> str:
+    return (datetime.fromisoformat(at) + span).isoformat(timespec="microseconds")
 
 
 def check_words(check: str, model: str = "") -> str:

@@ -27,6 +27,8 @@ def states_at(
     """
     span = usecase.monitor.window_of(usecase.data.index) * usecase.monitor.history
     facts = read_facts(monitor_path(usecase, root), window=Window(shift(until, -span), until))
+    if facts.empty:
+        return {}  # an empty table does not know whether its index is a step
     last = facts[facts["window_end"] <= until].drop_duplicates(_KEY, keep="last")
     found = {}
     for row in last.to_dict("records"):

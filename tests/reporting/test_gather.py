@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datadriver.config.sections import UseCase
 from datadriver.data.window import Window
 from datadriver.errors import ConfigError
 from datadriver.monitoring.standing import state_of
@@ -21,6 +23,7 @@ from datadriver.reporting.facts import AssetLine, FleetFacts
 from datadriver.reporting.gather import Fleet, gather
 from datadriver.reporting.heading import make_heading
 from datadriver.reporting.order import beyond, by_gravity
+from datadriver.reporting.past import states_at
 from datadriver.tracking import schema
 from datadriver.tracking.history import newly_failing
 from datadriver.tracking.monitor_records import HEALTHS, CheckState
@@ -108,6 +111,28 @@ def test_a_first_report_has_no_yesterday(monitored: Any) -> None:
     facts = gathered(project)
     assert not facts.first
     assert [item.asset for item in facts.news if item.kind == "new"] == ["P-1"]
+
+
+def test_the_second_day_has_a_yesterday_although_the_first_run_ended_later_in_the_day(monitored: Any) -> None:
+    project = Project.open(monitored.root)
+    with project.ledger.writing() as connection:
+        before = instant_text(datetime.now(UTC) - timedelta(hours=23, minutes=50))
+        connection.execute(schema.monitored.update().values(first_at=before))
+    facts = gathered(project)
+    assert not facts.first
+    assert not [item for item in facts.news if item.kind == "new"]
+
+
+def test_a_time_before_the_first_fact_of_a_stepped_fleet_has_no_states(tmp_path: Path) -> None:
+    usecase = UseCase.model_validate(
+        {
+            "name": "tests",
+            "fleet": {"assets": "fleet.csv"},
+            "data": {"index": "step", "sources": {"rig": {"path": "rig.parquet", "index": "cycle"}}},
+            "models": {"wear": {"problem": "anomaly", "estimator": "tests.models:a", "baseline": "tests.models:b"}},
+        }
+    )
+    assert states_at(usecase, tmp_path, {}, 60_000) == {}
 
 
 def test_trainings_that_failed_before_are_no_news(monitored: Any) -> None:
