@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "score": "Score a window with the champions.",
     "monitor": "Judge data and models window by window; alarms, messages, requests to train again.",
     "report": "Write the report: fleet, assets and models as static pages.",
-    "run": "Validate, train, promote, score and monitor: the whole chain in one command.",
+    "run": "Validate, train, promote, score, monitor and report: the whole chain in one command.",
     "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
     "status": "Show the fleet: champions, last train, last score, health, reasons.",
 }

@@ -54,7 +54,7 @@ def command(
 
 def say_promotion(output: Output, project: Project, release: Release | None, candidates: Sequence[Candidate]) -> None:
     """Print what became champion, and what stayed challenger and why."""
-    held = [one for one in candidates if not one.promotes and one.challenger is not None]
+    held = [one for one in candidates if not one.promotes and one.challenger not in (None, one.champion)]
     if release is None:
         output.line("nothing to promote")
     else:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from datadriver.project import Project
 
 
-@click.command("run", short_help="Validate, train, promote, score and monitor: the whole chain in one command.")
+@click.command("run", short_help="Validate, train, promote, score, monitor and report: the whole chain in one command.")
 @options.until
 @options.workers
 @options.instances
 @options.project
 def command(output: Output, project: Project, *, selection: Selection, until: str | None, workers: int | None) -> int:
-    """Judge and train what is due, promote what won, score and monitor what is new. Needs no server.
+    """Judge and train what is due, promote what won, score and monitor what is new, write the report. Needs no server.
 
     Each asset is judged by the contract before it is trained or scored. Models with `approval: manual` wait for
     `datadriver promote`.

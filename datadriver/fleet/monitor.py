@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from datadriver.config.fleet import Asset, Instance
 from datadriver.config.sections import UseCase
-from datadriver.data.window import Instant, Window, as_number
+from datadriver.data.window import Instant, Window, as_number, parse_instant
 from datadriver.errors import ConfigError, DatadriverError, DataError, UnavailableError
 from datadriver.fleet.batches import batch
 from datadriver.fleet.monitor_job import MonitoredGroup, MonitorJob, Newest, NewestJob
@@ -234,16 +234,17 @@ class Monitoring:
             sent=handed.sent,
             metrics=handed.metrics,
             traces=self._traces,
-            age=self._age(plan.end),
+            age=self._age(plan.end, states.values()),
             subjects=sum(1 + len(look.watches) for look in looks),
             seconds=seconds,
         )
 
-    def _age(self, end: Instant) -> pd.Timedelta | None:
-        """Return how old the newest whole window is, if that is worth a word."""
+    def _age(self, end: Instant, states: Iterable[CheckState]) -> pd.Timedelta | None:
+        """Return how old the newest window is, of those that were judged before, too, if that is worth a word."""
         if isinstance(end, int):
             return None
-        age = self._now - end
+        known = (parse_instant(state.window_end, self.usecase) for state in states)
+        age = self._now - max([end, *(one for one in known if not isinstance(one, int))])
         return age if age > _OLD * pd.Timedelta(length_of(self.usecase)) else None
 
 

@@ -151,6 +151,7 @@ def retired_checks(
     """Return the checks on record that there are not any more, and why."""
     assets = {asset.id: asset for asset in fleet}
     serving = {(one.unit.key, one.model, asset.id) for one in served for asset in one.unit.assets}
+    models = {one.model for one in served}
     champions = queries.champions(ledger)
     found = {}
     for key in check_keys(ledger):
@@ -158,6 +159,8 @@ def retired_checks(
             found[key] = f"{key.asset} is not in the fleet any more"
         elif not is_watched(resolve(usecase, assets[key.asset]).monitor, key.check, key.model):
             found[key] = f"the check {key.check} is switched off"
+        elif key.model and key.model not in models:
+            found[key] = f"the model {key.model} serves no asset any more"
         elif key.model and (key.unit, key.model, key.asset) not in serving:
             found[key] = f"{key.unit}/{key.model} does not serve {key.asset} any more"
         elif key.model and Key(key.unit, key.model) not in champions:

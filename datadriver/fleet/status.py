@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,8 +34,8 @@ class InstanceStatus:
         model: name of the model.
         champion_version: the version in service, whatever the state says about the newest training.
         state: `failed` or `rejected`: the last training was; `challenger`: one waits for `promote`; `baseline`: the
-            baseline serves; `champion`: the model serves; `new`: never trained; `retired`: has a champion, but is not
-            in the fleet any more.
+            baseline serves; `champion`: the model serves; `new`: never trained; `retired`: has a champion, but its
+            unit or its model is not there any more.
         reason: why it is in this state.
         metrics: of the champion on its holdout, else of the challenger.
         baseline_metrics: of the baseline on the same holdout.
@@ -84,7 +84,8 @@ def status(ledger: Ledger, instances: Sequence[Instance]) -> tuple[InstanceStatu
     )
     keys = {Key(one.unit.key, one.model): one for one in instances}
     known = tuple(facts.line(key, primary=_primary(instance)) for key, instance in keys.items())
-    gone = tuple(facts.line(key, retired=True) for key in sorted(facts.champions) if key not in keys)
+    units = {key.unit for key in keys}
+    gone = tuple(facts.line(key, retired=_gone(key, units)) for key in sorted(facts.champions) if key not in keys)
     return known + gone
 
 
@@ -114,7 +115,7 @@ class _Facts:
     candidates: Mapping[Key, Candidate]
     checks: Mapping[Key, Sequence[CheckState]]
 
-    def line(self, key: Key, *, primary: str | None = None, retired: bool = False) -> InstanceStatus:
+    def line(self, key: Key, *, primary: str | None = None, retired: str = "") -> InstanceStatus:
         champion, newest = self.champions.get(key), self.latest.get(key)
         outcome, scored = self.outcomes.get(key), self.scores.get(key, ())
         state, reason = _state(champion, newest, outcome, self.candidates.get(key), retired=retired)
@@ -149,10 +150,10 @@ def _state(
     outcome: Outcome | None,
     candidate: Candidate | None,
     *,
-    retired: bool,
+    retired: str,
 ) -> tuple[State, str]:
     if retired:
-        return "retired", "not in the fleet any more; its champion is kept"
+        return "retired", f"{retired}; its champion is kept"
     if outcome is not None and outcome.state in ("failed", "rejected"):
         return ("failed" if outcome.state == "failed" else "rejected"), outcome.reason
     if newest is not None and (champion is None or newest.version > champion.version):
@@ -166,6 +167,10 @@ def _state(
     if champion is not None:
         return _serving(champion, str(champion.decision.get("reason", "")).removesuffix(_FIRST))
     return "new", "never trained"
+
+
+def _gone(key: Key, units: Collection[str]) -> str:
+    return f"the model {key.model} does not serve it any more" if key.unit in units else "not in the fleet any more"
 
 
 def _serving(champion: Version, reason: str) -> tuple[State, str]:

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 from datadriver.cli.output import Output, layout, plain
 from datadriver.cli.progress import Lines
+from datadriver.cli.promote import say_promotion
 from datadriver.cli.reports import say_misses
 from datadriver.fleet.outcomes import Miss
+from datadriver.tracking.records import Key
+from datadriver.tracking.releases import Candidate
 
 
 class Clock:
@@ -95,3 +98,9 @@ def test_misses_that_share_a_reason_are_told_once():
         "  P-9  [use case]",
         "    KeyError: 'flow'",
     ]
+
+
+def test_what_serves_already_is_no_challenger_that_is_held_back(capsys):
+    serving = Candidate(Key("P-1", "wear"), 1, 1, False, "version 1 is champion already")
+    say_promotion(Output(), None, None, [serving])
+    assert capsys.readouterr().out == "nothing to promote\n"

@@ -148,6 +148,13 @@ def test_an_asset_that_left_the_fleet_is_listed_as_retired(served):
     assert states == {"P-1": "champion", "15/9-F-1 C": "champion", "P-2": "retired"}
 
 
+def test_a_model_with_another_name_leaves_its_assets_in_the_fleet(served):
+    served.edit("  temperature:\n", "  warmth:\n")
+    project = Project.open(served.root)
+    retired = [(line.unit, line.reason) for line in project.status() if line.state == "retired"]
+    assert ("P-1", "the model temperature does not serve it any more; its champion is kept") in retired
+
+
 def test_a_pooled_model_serves_every_asset_of_its_unit(tiny):
     tiny.edit("problem: regression", "problem: regression\n    fit: [country]")
     project = Project.open(tiny.root)

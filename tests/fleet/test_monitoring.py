@@ -13,6 +13,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from datadriver.fleet.monitor_plan import retired_checks
 from datadriver.fleet.selection import Selection
 from datadriver.project import Project
 from datadriver.tracking import queries
@@ -239,6 +240,23 @@ def test_an_open_alarm_closes_when_its_asset_or_check_is_gone(served):
     }
     assert {key.asset for key in check_states(project.ledger)} == {"P-1", "15/9-F-1 C"}
     assert project.monitor(workers=1).closed == ()
+
+
+def test_the_checks_of_a_model_with_another_name_close_with_that_reason(served):
+    served.edit("  temperature:\n", "  warmth:\n")
+    project = Project.open(served.root)
+    keys = set(check_states(project.ledger))
+    found = retired_checks(project.ledger, project.usecase, project.assets, project.instances)
+    assert set(found.values()) == {"the model temperature serves no asset any more"}
+    assert set(found) == {key for key in keys if key.model}
+
+
+def test_how_old_the_newest_window_is_does_not_depend_on_which_are_judged_again(served):
+    forget(served)
+    project = Project.open(served.root)
+    newest = project.monitor(workers=1).age
+    again = project.monitor(P1, start="2026-03-03", until="2026-03-06", workers=1).age
+    assert again - newest < pd.Timedelta("1D")
 
 
 DRIFTED = "{window: 12h, history: 20, checks: {drift: {psi: 1.0, usual: null, min_rows: 5, when: 2 of 3}}}"
