@@ -51,7 +51,7 @@ def monitor_spans(usecase: UseCase) -> Iterator[SpanAt]:
 
 def _window_problems(usecase: UseCase) -> Iterator[Problem]:
     """Compare the window with the resolution: a bin must not lie in two windows."""
-    size, window = usecase.data.resolution, usecase.monitor.window_of(usecase.data.index)
+    size, window = usecase.data.resolution, usecase.monitor_window
     if isinstance(size, timedelta) and isinstance(window, timedelta):
         fits = not size or not window % size
     elif isinstance(size, int) and isinstance(window, int):
@@ -59,8 +59,7 @@ def _window_problems(usecase: UseCase) -> Iterator[Problem]:
     else:  # native, or of different kinds, which is another mistake
         return
     if not fits:
-        said = "" if usecase.monitor.window is not None else f"the default, {format_amount(window)}, "
-        yield Problem(("monitor", "window"), f"{said}must be a multiple of data.resolution, {format_amount(size)}")
+        yield Problem(("monitor", "window"), f"must be a multiple of data.resolution, {format_amount(size)}")
 
 
 def _model_problems(usecase: UseCase) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -75,7 +74,8 @@ class Freshness(Check):
 
     severity: Severity = "critical"
     max: Span | None = None
-    """Oldest that the newest reading of any tag may be; default: a quarter of the window."""
+    """Oldest that the newest reading of any tag may be; default: a quarter of the window, but no less than two
+    bins; the whole window where `data.resolution` is `native`."""
 
 
 class Completeness(Check):
@@ -204,7 +204,8 @@ class Monitor(Section):
     """What is watched after release."""
 
     window: Span | None = None
-    """Length of one monitoring window; windows start at multiples of it. Default: `1d`, or 100 steps."""
+    """Length of one monitoring window; windows start at multiples of it. Default: `1d`, or 100 steps, or what
+    whole bins of `data.resolution` make of it."""
     history: Annotated[int, Field(ge=1)] = 14
     """How many windows before the newest a first run looks at."""
     path: str = ".datadriver/monitor"
@@ -220,8 +221,3 @@ class Monitor(Section):
     """When an asset raises no alarm."""
     notify: tuple[Notice, ...] = ()
     """Who gets a message."""
-
-    def window_of(self, kind: Literal["time", "step"]) -> timedelta | int:
-        """Return the length of a window for an index of this kind."""
-        default: timedelta | int = timedelta(days=1) if kind == "time" else 100
-        return default if self.window is None else self.window

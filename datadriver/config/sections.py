@@ -403,3 +403,14 @@ class UseCase(Section):
     """Seed of everything random; part of the result key."""
     environments: dict[str, dict[str, Any]] = {}
     """Overlays by name, chosen with `--env`."""
+
+    @property
+    def monitor_window(self) -> timedelta | int:
+        """Length of a monitoring window: the one that is given, or a day (100 steps) in whole bins."""
+        if self.monitor.window is not None:
+            return self.monitor.window
+        resolution = self.data.resolution
+        if self.data.index == "step":
+            return -(-100 // resolution) * resolution if isinstance(resolution, int) and resolution > 0 else 100
+        day = timedelta(days=1)
+        return -(-day // resolution) * resolution if isinstance(resolution, timedelta) and resolution else day

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from datadriver.config.sections import UseCase
+from datadriver.data.spans import bin_size
 from datadriver.data.window import Window, as_number, span_number
 from datadriver.monitoring.facts import Fact
 from datadriver.monitoring.rows import Cut, Ints
@@ -22,11 +24,7 @@ def freshness_facts(watched: Watched) -> Iterator[Fact]:
     """
     kind, ends = watched.kind, watched.cut.ends
     check = watched.usecase.monitor.checks.freshness
-    limit = (
-        span_number(watched.usecase.monitor.window_of(kind)) // 4
-        if check is None or check.max is None
-        else span_number(check.max)
-    )
+    limit = _default(watched.usecase) if check is None or check.max is None else span_number(check.max)
     newest = {tag: _last_before(watched.readings(tag), ends) for tag in watched.own}
     for window, end, *at in zip(watched.windows, ends.tolist(), *newest.values(), strict=True):
         ages = {tag: end - int(one) for tag, one in zip(newest, at, strict=True) if one != _NEVER}
@@ -37,6 +35,12 @@ def freshness_facts(watched: Watched) -> Iterator[Fact]:
             yield _fact(watched, window, ages[about], limit, about, said, details)
         else:
             yield _silent(watched, window, end, limit, details)
+
+
+def _default(usecase: UseCase) -> int:
+    """Return a quarter of the window, no less than two bins; without bins nobody knows how often readings come."""
+    window, size = span_number(usecase.monitor_window), bin_size(usecase)
+    return window if size is None else max(window // 4, 2 * size)
 
 
 def _silent(watched: Watched, window: Window, end: int, limit: int, details: Mapping[str, float | None]) -> Fact:

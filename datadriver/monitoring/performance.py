@@ -88,7 +88,7 @@ def _trailing(instance: Instance, windows: Sequence[Window], truth: Truth, check
     ends = Cut.of(windows).ends - span_number(horizon(target))
     if target is not None and target.events is not None and truth.newest is not None:
         ends = np.minimum(ends, truth.newest + 1)
-    return Cut(ends - span_number(length or instance.usecase.monitor.window_of(instance.usecase.data.index)), ends)
+    return Cut(ends - span_number(length or instance.usecase.monitor_window), ends)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _primary(instance: Instance, version: Version) -> str:
 
 def _usual(instance: Instance, metric: Metric, kept: Mapping[str, Any] | None, check: Performance) -> float | None:
     """Return the metric that all but one of a hundred windows of the holdout reached; None where nobody knows."""
-    length = check.window or instance.usecase.monitor.window_of(instance.usecase.data.index)
+    length = check.window or instance.usecase.monitor_window
     if not kept or kept["name"] != metric.name or kept["length"] != format_amount(length):
         return None
     if kept["count"] < _FEWEST_WINDOWS:

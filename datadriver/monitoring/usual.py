@@ -35,7 +35,7 @@ class Usual:
         if share is None:
             return cls()
         windows = reference.get("windows") or {}
-        length = format_amount(instance.usecase.monitor.window_of(instance.usecase.data.index))
+        length = format_amount(instance.usecase.monitor_window)
         if not all(name in windows for name in names):
             return cls(share=share, problem="its training did not keep what is usual of windows; train again")
         if windows["length"] != length:

@@ -16,7 +16,7 @@ _FIRST_PART = 10
 
 def length_of(usecase: UseCase) -> timedelta | int:
     """Return the length of a monitoring window."""
-    return usecase.monitor.window_of(usecase.data.index)
+    return usecase.monitor_window
 
 
 def whole_windows(usecase: UseCase, start: Instant, end: Instant) -> tuple[Window, ...]:

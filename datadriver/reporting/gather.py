@@ -92,7 +92,7 @@ def _checks(fleet: Fleet, ledger: Ledger, until: Instant | None) -> list[CheckSt
 
 
 def _period(usecase: UseCase, end: str, days: int | None) -> Window:
-    last, window = parse_instant(end, usecase), usecase.monitor.window_of(usecase.data.index)
+    last, window = parse_instant(end, usecase), usecase.monitor_window
     if days is None:
         return Window(shift(last, -window * usecase.monitor.history), last)
     return Window(shift(last, -days * window if isinstance(window, int) else -timedelta(days=days)), last)

@@ -23,7 +23,7 @@ def make_heading(usecase: UseCase, end: str, *, now: datetime | None = None) -> 
         now: time of making; default: this moment.
     """
     now = now or datetime.now(UTC)
-    window = usecase.monitor.window_of(usecase.data.index)
+    window = usecase.monitor_window
     news = max(window, _DAY) if isinstance(window, timedelta) else window
     since = instant_text(shift(parse_instant(end, usecase), -news))
     made_at, since_at = instant_text(now), instant_text(now - _DAY)

@@ -25,7 +25,7 @@ def states_at(
 
     Windows of the last `monitor.history` count. Owner and runbook are those of now.
     """
-    span = usecase.monitor.window_of(usecase.data.index) * usecase.monitor.history
+    span = usecase.monitor_window * usecase.monitor.history
     facts = read_facts(monitor_path(usecase, root), window=Window(shift(until, -span), until))
     if facts.empty:
         return {}  # an empty table does not know whether its index is a step

@@ -55,7 +55,7 @@ def record_monitor_runs(
         facts: of the whole fleet (as `monitoring.store.read_facts` gives them, also of assets that this run did not
             look at) over all windows that were written now, better over the last `monitor.history` windows: what an
             earlier run could not record, because MLflow was down, is then recorded as well.
-        window: `monitor.window_of(...)`.
+        window: `UseCase.monitor_window`.
         report: page of the fleet, kept beside the newest window's facts.
 
     Raises:

@@ -166,13 +166,12 @@ def _moving(frames: Sequence[SensorFrame]) -> list[str]:
 def _spell(instance: Instance) -> Spell:
     monitor = instance.usecase.monitor
     least = [check.min_rows for check in (monitor.checks.drift, monitor.checks.score_drift) if check is not None]
-    return Spell(monitor.window_of(instance.usecase.data.index), min(least, default=Spell.min_rows))
+    return Spell(instance.usecase.monitor_window, min(least, default=Spell.min_rows))
 
 
 def _trailing(instance: Instance) -> Spell:
     """Return the rows that the check of the performance looks at."""
-    monitor, check = instance.usecase.monitor, instance.usecase.monitor.checks.performance
-    length = monitor.window_of(instance.usecase.data.index)
+    check, length = instance.usecase.monitor.checks.performance, instance.usecase.monitor_window
     return Spell(length) if check is None else Spell(check.window or length, check.min_rows)
 
 

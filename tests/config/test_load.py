@@ -233,3 +233,23 @@ def test_mistakes_of_a_grid_are_found(tmp_path: Path) -> None:
     assert "is not a duration" in problems(tmp_path, GRID.replace("[1d, 3d]", "[1d, 3dd]"))[0]
     assert "make no difference" in problems(tmp_path, GRID.replace('{alpha: "{alpha}", name: "a{alpha}"}', "{}"))[0]
     assert "lists a value twice" in problems(tmp_path, GRID.replace("[1d, 3d]", "[1d, 1d]"))[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "window"),
+    [
+        ({"resolution": "10min"}, timedelta(days=1)),
+        ({"resolution": "7h"}, timedelta(hours=28)),
+        ({"resolution": "7d"}, timedelta(days=7)),
+        ({"resolution": "native"}, timedelta(days=1)),
+        ({"index": "step", "resolution": 30}, 120),
+        ({"index": "step"}, 100),
+    ],
+)
+def test_without_a_length_a_monitoring_window_is_a_day_or_100_steps_in_whole_bins(
+    data: dict[str, object], window: timedelta | int
+) -> None:
+    tree = {"name": "tiny", "fleet": {"assets": "fleet.csv"}, "models": {"m": {
+        "problem": "regression", "estimator": "tiny.models:a", "baseline": "tiny.models:b"}}}  # fmt: skip
+    usecase = UseCase.model_validate({**tree, "data": {**data, "sources": {"s": {"path": "x.csv", "index": "t"}}}})
+    assert usecase.monitor_window == window
