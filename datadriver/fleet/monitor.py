@@ -54,7 +54,7 @@ class MonitorReport:
         metrics: the OpenMetrics file.
         traces: tracebacks of the use case's code.
         age: how long ago the newest window ended, by the wall clock; None where the index is no time.
-        subjects: how many assets, and instances on assets, were looked at.
+        subjects: how many assets, and instances on assets, were looked at; an asset that was lost whole counts once.
     """
 
     batch: str
@@ -219,6 +219,7 @@ class Monitoring:
         self, made: Batch, plan: MonitorPlan, looks: Sequence[Look], handed: HandedOn, seconds: float
     ) -> MonitorReport:
         states = check_states(self.ledger, assets=[asset.id for asset in plan.assets])
+        lost = {miss.name for miss in self._misses}
         return MonitorReport(
             batch=made.id,
             path=monitor_path(self.usecase, self.root),
@@ -235,7 +236,7 @@ class Monitoring:
             metrics=handed.metrics,
             traces=self._traces,
             age=self._age(plan.end, states.values()),
-            subjects=sum(1 + len(look.watches) for look in looks),
+            subjects=sum(1 if look.asset.id in lost else 1 + len(look.watches) for look in looks),
             seconds=seconds,
         )
 

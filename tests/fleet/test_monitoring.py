@@ -461,3 +461,12 @@ def test_steps_are_monitored_like_times(tiny):
     assert {one.window_end for one in check_states(project.ledger).values()} == {"200"}
     assert len(project.facts(P1).query("check == 'completeness'")) == 4
     assert project.monitor(start=50, workers=1).written == 0
+
+
+def test_a_place_that_cannot_be_written_is_worth_a_retry_not_a_partial_failure(served):
+    forget(served)
+    (served.root / "taken").write_text("a file, not a folder", "utf-8")
+    monitor(served, "{path: taken/facts}")
+    report = Project.open(served.root).monitor(workers=1)
+    assert report.failure.exit_code == 5
+    assert {miss.name for miss in report.misses} == set(served.assets)
