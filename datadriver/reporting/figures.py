@@ -50,14 +50,15 @@ def scale_of(measure: str, values: Iterable[float]) -> Scale:
 def measured(value: float | None, measure: str) -> str:
     """Write one figure with its unit.
 
-    >>> measured(0.925, "share"), measured(23400.0, "s"), measured(0.31, "PSI"), measured(None, "PSI")
-    ('92.5%', '6.5 h', '0.31 PSI', '—')
+    >>> measured(0.925, "share"), measured(23400.0, "s"), measured(0.31, "PSI"), measured(1.0, "breaches"), measured(None, "PSI")
+    ('92.5%', '6.5 h', '0.31 PSI', '1 breach', '—')
     """
     if value is None or not math.isfinite(value):
         return "—"
     scale = scale_of(measure, [value])
     text = number(value / scale.divisor, digits=3)
-    return f"{text}%" if scale.unit == "%" else f"{text} {scale.unit}".strip()
+    unit = "breach" if (text, scale.unit) == ("1", "breaches") else scale.unit
+    return f"{text}%" if unit == "%" else f"{text} {unit}".strip()
 
 
 def link(address: str | None) -> str:
