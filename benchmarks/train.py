@@ -224,10 +224,8 @@ def measure(bench: Bench, sizes: Sequence[int], chosen: argparse.Namespace) -> N
 def headlines(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures that the aims are about: Ridge, one model an asset, each way at its most models."""
     found: dict[str, Any] = {}
-    for key, values in sorted(figures.items(), key=_models):
-        if not key.startswith("train.sizes.ridge_1."):
-            continue
-        models, way = key.split(".")[3:]
+    sizes = [(*key.split(".")[3:], values) for key, values in figures.items() if key.startswith("train.sizes.ridge_1.")]
+    for models, way, values in sorted(sizes, key=lambda entry: int(entry[0])):  # the greatest is written last
         if way in WAYS:
             found[f"train.{way}.ms_per_model"] = values["ms_per_model"]
             found[f"train.{way}.models"] = int(models)
@@ -245,12 +243,6 @@ def headlines(figures: Mapping[str, Any]) -> dict[str, Any]:
     if "train.stages.ridge_1" in figures:
         found["train.tracking_ms_per_model"] = figures["train.stages.ridge_1"]["tracking"]
     return found
-
-
-def _models(entry: tuple[str, Any]) -> int:
-    """Sort by size, so that the greatest is written last."""
-    part = entry[0].split(".")[3]
-    return int(part) if part.isdigit() else 0
 
 
 def main() -> None:
@@ -274,7 +266,8 @@ def main() -> None:
     found = headlines(figures)
     for key, value in found.items():
         print(f"{key:45}{value:10,.4g}")
-    merge_results(chosen.results, {**figures, **found})
+    fresh = {"train": {}, "score": {}, "resume": {}}  # what an earlier run measured does not stand beside this one
+    merge_results(chosen.results, {**fresh, **figures, **found})
     if chosen.results == RESULTS:
         write_page()
 
