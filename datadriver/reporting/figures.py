@@ -50,8 +50,8 @@ def scale_of(measure: str, values: Iterable[float]) -> Scale:
 def measured(value: float | None, measure: str) -> str:
     """Write one figure with its unit.
 
-    >>> measured(0.925, "share"), measured(23400.0, "s"), measured(0.31, "PSI"), measured(1.0, "breaches"), measured(None, "PSI")
-    ('92.5%', '6.5 h', '0.31 PSI', '1 breach', '—')
+    >>> measured(0.925, "share"), measured(23400.0, "s"), measured(1.0, "breaches"), measured(None, "PSI")
+    ('92.5%', '6.5 h', '1 breach', '—')
     """
     if value is None or not math.isfinite(value):
         return "—"
