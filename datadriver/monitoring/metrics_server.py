@@ -61,15 +61,11 @@ class MetricsServer:
         self.url = f"http://{shown}:{server.server_port}/metrics"
 
     def wait(self) -> None:
-        """Return when the process is told to end, by Ctrl-C or SIGTERM; to be called in the main thread."""
-        before = {sign: signal.signal(sign, self._end) for sign in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            self._ended.wait()
-        finally:
-            for sign, handler in before.items():
-                signal.signal(sign, handler)
+        """Return when the process is told to end, by Ctrl-C or SIGTERM."""
+        self._ended.wait()
 
-    def _end(self, *_: Any) -> None:
+    def end(self, *_: Any) -> None:
+        """Let `wait` return."""
         self._ended.set()
 
 
@@ -77,16 +73,22 @@ class MetricsServer:
 def serving(usecase: UseCase, root: Path, ledger: Ledger, address: tuple[str, int]) -> Iterator[MetricsServer]:
     """Serve the metrics of a use case at a host and port; port 0 is any that is free.
 
+    To be called in the main thread: Ctrl-C and SIGTERM are taken before anybody is told that the server is there.
+
     Raises:
         ConfigError: the host is none of this machine.
         UnavailableError: the port is taken, or may not be used.
     """
     server = _bind(address, metrics_app(usecase, root, ledger))
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    serves = MetricsServer(server, address[0])
+    before = {sign: signal.signal(sign, serves.end) for sign in (signal.SIGTERM, signal.SIGINT)}
     thread.start()
     try:
-        yield MetricsServer(server, address[0])
+        yield serves
     finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
         server.shutdown()
         server.server_close()
         thread.join()

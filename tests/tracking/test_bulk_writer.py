@@ -179,11 +179,10 @@ def test_two_writers_at_once_do_not_get_in_each_others_way(
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("new_store", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_a_number_that_another_writer_takes_in_the_same_instant_is_not_given_twice(
-    new_store: Callable[..., Tracker], trained: TrainedOf, request: pytest.FixtureRequest
+    new_store: Callable[..., Tracker], trained: TrainedOf
 ) -> None:
-    if "postgresql" not in request.node.name:
-        pytest.skip("SQLite has one writer at a time")
     tracker = new_store("store")
     record(tracker, trained(1))
     engine = sa.create_engine(tracker.uri)
