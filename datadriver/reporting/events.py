@@ -19,7 +19,7 @@ from datadriver.config.sections import Source, UseCase
 from datadriver.data.clock import read_instants
 from datadriver.data.events import read_events
 from datadriver.data.readers import Origin, Query, open_reader, origin
-from datadriver.data.readings import dial
+from datadriver.data.readings import dial, in_window
 from datadriver.data.window import Window, as_number
 from datadriver.errors import DatadriverError, UnavailableError
 from datadriver.reporting.facts import Mark
@@ -85,7 +85,7 @@ def _fleet_rows(
     if table.empty:
         return
     stamps = read_instants(table[own.source.index], dial(own, assets[0]), pd.factorize(ids)[0].astype("int64"))
-    inside = np.flatnonzero(stamps.valid & _inside(stamps.numbers, window))
+    inside = np.flatnonzero(stamps.valid & in_window(stamps.numbers, window))
     fixed = {own.source.index, column, own.source.known_at}
     told = _told(table.iloc[inside], own, fixed)
     for asset, at, text in zip(ids.iloc[inside], stamps.numbers[inside], told, strict=True):
@@ -103,18 +103,9 @@ def _asset_rows(
         except DatadriverError:
             continue  # this asset has no such table, or a broken one, which scoring and training report
         numbers = np.array([as_number(at) for at in table.index], dtype=np.int64)
-        inside = np.flatnonzero(_inside(numbers, window))
+        inside = np.flatnonzero(in_window(numbers, window))
         for at, text in zip(numbers[inside], _told(table.iloc[inside], None, set()), strict=True):
             yield asset.id, Mark(int(at), name, text)
-
-
-def _inside(numbers: np.ndarray, window: Window) -> np.ndarray:
-    inside = np.ones(len(numbers), dtype=bool)
-    if window.start is not None:
-        inside &= numbers >= as_number(window.start)
-    if window.end is not None:
-        inside &= numbers < as_number(window.end)
-    return inside
 
 
 def _told(table: pd.DataFrame, own: Origin | None, fixed: set[str | None]) -> list[str]:

@@ -159,16 +159,6 @@ def check_keys(ledger: Ledger) -> tuple[CheckKey, ...]:
     return tuple(CheckKey(**row) for row in found)
 
 
-def newest_windows(ledger: Ledger) -> Mapping[str, str]:
-    """End of the newest window that was looked at, by asset."""
-    table = schema.check_states.c
-    found = _rows(ledger, sa.select(table.asset, table.window_end))
-    newest: dict[str, str] = {}
-    for row in found:
-        newest[row["asset"]] = max(newest.get(row["asset"], row["window_end"]), row["window_end"], key=instant_order)
-    return newest
-
-
 def alarms(ledger: Ledger, *, assets: Collection[str] | None = None, only_open: bool = False) -> tuple[Alarm, ...]:
     """Alarms in the order in which they were found."""
     table = schema.alarms

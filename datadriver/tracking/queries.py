@@ -87,18 +87,6 @@ def versions(ledger: Ledger, key: Key) -> tuple[Version, ...]:
     return tuple(_version(row) for row in _rows(ledger, of_key.order_by(table.version)))
 
 
-def version_of_result(ledger: Ledger, key: Key, result_key: str) -> Version | None:
-    """The version that an earlier run made of exactly these inputs, if there is one."""
-    table = schema.versions.c
-    found = _rows(
-        ledger,
-        sa.select(schema.versions).where(
-            table.unit == key.unit, table.model == key.model, table.result_key == result_key
-        ),
-    )
-    return _version(found[0]) if found else None
-
-
 def versions_of_results(ledger: Ledger, results: Collection[tuple[Key, str]]) -> dict[tuple[Key, str], Version]:
     """The versions that earlier runs made of exactly these inputs, by instance and result key."""
     table = schema.versions.c

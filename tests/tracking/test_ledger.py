@@ -54,7 +54,7 @@ def test_a_result_is_read_back_as_it_was_recorded(ledger: Ledger) -> None:
     batch = ledger.start_batch("train", code_revision="abc")
     verdict = VerdictRecord(batch.id, "15/9-F-1 C", "train", "warn", "2 gaps", ({"count": 2, "column": None},), 1440)
     ledger.record_result(outcome(batch.id, reason="first"), version=version(), verdicts=[verdict])
-    found = queries.version_of_result(ledger, KEY, "key1")
+    found = queries.versions_of_results(ledger, [(KEY, "key1")]).get((KEY, "key1"))
     assert found is not None
     assert replace(found, created_at="") == version()
     assert queries.last_outcomes(ledger)[KEY].reason == "first"

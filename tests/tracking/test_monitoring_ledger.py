@@ -15,7 +15,6 @@ from datadriver.tracking.monitoring import (
     alarms,
     check_keys,
     check_states,
-    newest_windows,
     open_requests,
     record_monitoring,
 )
@@ -59,7 +58,7 @@ def test_the_same_again_changes_nothing(ledger: Ledger, batch: str) -> None:
     assert alarms(ledger) == before[1]
     assert open_requests(ledger) == before[2]
     assert replace(check_states(ledger)[KEY], at="") == state(batch) == replace(before[0][KEY], at="")
-    assert newest_windows(ledger) == {KEY.asset: day(5)}
+    assert {key.asset: one.window_end for key, one in check_states(ledger).items()} == {KEY.asset: day(5)}
     assert check_keys(ledger) == (KEY,)
 
 
