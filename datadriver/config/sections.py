@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from datadriver.config.monitor_section import Monitor
+from datadriver.config.package_section import Package
 from datadriver.config.section import Action, Number, Recipe, Section, Severity, Stage
 from datadriver.config.values import AmountField, Duration, Reference, Size, Span
 
@@ -325,17 +326,6 @@ class Schedule(Section):
     """Starts are spread over this time, each asset always at the same place in it."""
     group: str = "asset"
     """`asset`, or an attribute whose assets share a DAG."""
-
-
-class Package(Section):
-    """How models become images."""
-
-    per: Literal["model", "asset"] = "model"
-    """One image per model, or one per asset with all of its models."""
-    base_image: str = "python:3.11-slim"
-    """Parent of the use case's base image."""
-    registry: str | None = None
-    """Registry to push to."""
 
 
 class Tracking(Section):
