@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that makes these tables."""
 
 metadata = sa.MetaData()
@@ -249,6 +249,46 @@ leases = sa.Table(
     sa.PrimaryKeyConstraint("unit", "model"),
 )
 """Which batch is at work on an instance, and until when the others leave it alone."""
+
+pending_versions = sa.Table(
+    "pending_versions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    *_instance(),
+    sa.Column("version", sa.Integer, nullable=False),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("tried_at", _Text),
+    sa.Column("problem", _Text),
+    sa.UniqueConstraint("unit", "model", "version", name="pending_versions_once"),
+    sa.ForeignKeyConstraint(
+        ["unit", "model", "version"], ["versions.unit", "versions.model", "versions.version"], name="pending_version"
+    ),
+)
+"""Versions that MLflow does not have yet, in the order in which it gets them. From `tried_at` on it may have a part."""
+
+pending_batches = sa.Table(
+    "pending_batches",
+    metadata,
+    sa.Column("batch", _Text, sa.ForeignKey("batches.id"), primary_key=True),
+    sa.Column("run_id", _Text),
+    sa.Column("metrics", _Json),
+    sa.Column("at", _Text, nullable=False),
+)
+"""Batches whose parent run MLflow does not have yet, or not to its end."""
+
+pending_notes = sa.Table(
+    "pending_notes",
+    metadata,
+    sa.Column("kind", _Text, nullable=False),
+    *_instance(),
+    sa.Column("content", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("problem", _Text),
+    sa.PrimaryKeyConstraint("kind", "unit", "model"),
+    sa.CheckConstraint("kind IN ('aliases', 'monitoring', 'report')", name="pending_notes_kind"),
+)
+"""What else MLflow is to be told: aliases of an instance that may have changed, windows that were monitored, reports."""
 
 # A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
 champions = sa.table(
