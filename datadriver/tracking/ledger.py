@@ -113,7 +113,7 @@ class Ledger:
         with self.writing() as connection:
             _put_verdicts(connection, verdicts)
             if version_rows:
-                connection.execute(_insert(connection, schema.versions).on_conflict_do_nothing(), version_rows)
+                connection.execute(insert(connection, schema.versions).on_conflict_do_nothing(), version_rows)
             _put(connection, schema.outcomes, outcome_rows, key=["batch", "unit", "model"])
             for batch in {outcome.batch for outcome in outcomes}:
                 _show_life(connection, batch)
@@ -176,7 +176,7 @@ class Ledger:
             found = connection.execute(sa.select(schema.owner.c.usecase)).scalar()
         if found is None:
             with self.writing() as connection:
-                connection.execute(_insert(connection, schema.owner).values(usecase=usecase).on_conflict_do_nothing())
+                connection.execute(insert(connection, schema.owner).values(usecase=usecase).on_conflict_do_nothing())
         elif found != usecase:
             raise ConfigError(
                 f"ledger.uri: {self.uri} is the ledger of the use case {found!r}, not of {usecase!r}; "
@@ -184,7 +184,7 @@ class Ledger:
             )
 
 
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An INSERT that knows ON CONFLICT; both databases write it alike, SQLAlchemy does not."""
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
@@ -195,7 +195,7 @@ def upsert(
     """Insert rows; where one with the same key is there already, take the new one, or `keep` the old one."""
     if not rows:
         return
-    statement = _insert(connection, table)
+    statement = insert(connection, table)
     if keep:
         connection.execute(statement.on_conflict_do_nothing(), list(rows))
         return
@@ -232,7 +232,7 @@ def _show_life(connection: sa.Connection, batch: str) -> None:
 def _put(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
     """Insert rows, in the place of those that have the same key."""
     if rows:
-        statement = _insert(connection, table)
+        statement = insert(connection, table)
         changed = {name: statement.excluded[name] for name in rows[0]}
         connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
@@ -280,7 +280,7 @@ def _put_score(connection: sa.Connection, score: ScoreRecord) -> None:
         return
     head = {"unit": score.unit, "model": score.model, "asset": score.asset, "score": number}
     connection.execute(
-        _insert(connection, schema.score_heads)
+        insert(connection, schema.score_heads)
         .values(head)
         .on_conflict_do_update(index_elements=["unit", "model", "asset"], set_={"score": number})
     )

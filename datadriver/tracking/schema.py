@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that makes these tables."""
 
 metadata = sa.MetaData()
@@ -288,7 +288,48 @@ pending_notes = sa.Table(
     sa.PrimaryKeyConstraint("kind", "unit", "model"),
     sa.CheckConstraint("kind IN ('aliases', 'monitoring', 'report')", name="pending_notes_kind"),
 )
-"""What else MLflow is to be told: aliases of an instance that may have changed, windows that were monitored, reports."""
+"""What else MLflow is to be told: aliases of an instance that may have changed, monitored windows, a report's page."""
+
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("place", _Text, nullable=False),
+    sa.Column("repository", _Text, nullable=False),
+    sa.Column("tag", _Text, nullable=False),
+    sa.Column("image_id", _Text, nullable=False),
+    sa.Column("digest", _Text),
+    sa.Column("base", _Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    _batch(),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("tagged", sa.Boolean, nullable=False),
+    sa.Column("pruned_at", _Text),
+    sa.Index(
+        "images_once",
+        "place",
+        "repository",
+        "tag",
+        unique=True,
+        sqlite_where=sa.text("pruned_at IS NULL"),
+        postgresql_where=sa.text("pruned_at IS NULL"),
+    ),
+)
+"""Images by the registry or engine that has them; a name stands for one image at a time."""
+
+image_models = sa.Table(
+    "image_models",
+    metadata,
+    sa.Column("image", sa.Integer, sa.ForeignKey("images.id"), nullable=False),
+    *_instance(),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.PrimaryKeyConstraint("image", "unit", "model"),
+    sa.ForeignKeyConstraint(
+        ["unit", "model", "version"], ["versions.unit", "versions.model", "versions.version"], name="image_of_version"
+    ),
+    sa.Index("image_models_version", "unit", "model", "version"),
+)
+"""Which versions an image holds."""
 
 # A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
 champions = sa.table(
