@@ -157,7 +157,7 @@ class Rows:
             "entry_point_name": "",
             "user_id": "unknown",
             "status": "FINISHED",
-            "start_time": self.at - round(draft.entry.result.seconds * 1000),
+            "start_time": self.at - round(draft.entry.seconds * 1000),
             "end_time": self.at,
             "source_version": "",
             "lifecycle_stage": "active",
@@ -199,7 +199,7 @@ class Rows:
             "last_updated_timestamp_ms": self.at,
             "status": LoggedModelStatus.READY.to_int(),
             "lifecycle_stage": "active",
-            "model_type": draft.entry.result.role,
+            "model_type": draft.entry.role,
             "source_run_id": draft.place.run_id,
         }
 

@@ -39,7 +39,7 @@ class Same(NamedTuple):
 
 def same(entry: Entry) -> Same:
     """What a version must have in common with this training to be taken over."""
-    return Same(entry.name, entry.result.result_key, entry.files.sha256)
+    return Same(entry.name, entry.result_key, entry.files.sha256)
 
 
 def enter_models(connection: sa.Connection, entries: Sequence[Entry], at: int) -> None:
@@ -74,7 +74,7 @@ def take_over(connection: sa.Connection, entries: Sequence[Entry], at: int) -> d
         .join(sha256, sa.and_(*_same_version(sha256), sha256.c.key == SHA256))
         .outerjoin(_RUNS, _RUNS.c.run_uuid == columns.run_id)
         .where(columns.workspace == DEFAULT_WORKSPACE_NAME, columns.current_stage != STAGE_DELETED_INTERNAL)
-        .where(key.c.value.in_({entry.result.result_key for entry in entries}))
+        .where(key.c.value.in_({entry.result_key for entry in entries}))
         .order_by(columns.version)
     )
     found = {}

@@ -16,6 +16,11 @@ def now(later: timedelta = timedelta()) -> str:
     return (datetime.now(UTC) + later).isoformat(timespec="microseconds")
 
 
+def milliseconds(instant: str) -> int:
+    """Return an instant that the ledger wrote as MLflow counts it: milliseconds since 1970."""
+    return round(datetime.fromisoformat(instant).timestamp() * 1000)
+
+
 def is_alive(host: str, pid: int, started_at: str, alive_at: str) -> bool:
     """Judge a batch that is recorded as running.
 

@@ -13,12 +13,12 @@ from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError
 from datadriver.tracking import registry
-from datadriver.tracking.liveness import now
+from datadriver.tracking.liveness import milliseconds
 from datadriver.tracking.model_files import ModelFiles
-from datadriver.tracking.names import registered_name
-from datadriver.tracking.records import Batch, Key, VerdictRecord, Version, plain
+from datadriver.tracking.names import kept_path, registered_name
+from datadriver.tracking.records import Batch, Key, VerdictRecord, Version
 from datadriver.tracking.run_content import finite
-from datadriver.tracking.writer import BATCH, Entry, Origin, Registered, Trained, Writer, entry
+from datadriver.tracking.writer import BATCH, Origin, Trained, Writer, entry, version_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datadriver.training.results import TrainResult
 
 _PAGE = 1000
+_ENDS = {"done": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 
 
 class Tracker:
@@ -164,41 +165,24 @@ class Tracker:
             self._batches[parent] = self.client.get_run(parent).data.tags[BATCH]
         return self._batches[parent]
 
-    def _version(self, entry: Entry, found: Registered) -> Version:
-        result = entry.result
-        return Version(
-            unit=entry.key.unit,
-            model=entry.key.model,
-            version=found.number,
-            run_id=found.run_id,
-            model_uri=f"models:/{found.name}/{found.number}",
-            path=self._path(found.source),
-            sha256=entry.files.sha256,
-            result_key=result.result_key,
-            role=result.role,
-            method=result.method,
-            metrics=plain(result.metrics),
-            seen=result.seen.to_json(),
-            threshold=plain(result.threshold),
-            decision={**plain(result.decision), "primary": result.primary},
-            created_at=now(),
-        )
-
-    def _path(self, location: str) -> str:
-        """Where the model lies: relative to the use case if below it, so that the use case can be moved."""
-        if location.startswith("file:"):
-            location = url2pathname(urlparse(location).path)
-        elif ":/" in location:
-            return location
-        path, root = Path(location), self.root.absolute()
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
     @contextmanager
     def _asking(self) -> Iterator[None]:
         from datadriver.tracking.mlflow_store import answering  # noqa: PLC0415 - as above
 
         with answering(self.uri):
             yield
+
+
+def _batch_tags(batch: Batch) -> dict[str, str]:
+    return {
+        BATCH: batch.id,
+        "datadriver.command": batch.command,
+        "datadriver.host": batch.host,
+        "mlflow.user": batch.user,
+        "mlflow.source.name": f"datadriver {batch.command}",
+        "mlflow.source.type": "PROJECT",
+        **({"mlflow.source.git.commit": batch.code_revision} if batch.code_revision else {}),
+    }
 
 
 def _experiment(client: MlflowClient, usecase: UseCase, location: str | None) -> Experiment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datadriver.tracking.writer import CHALLENGER, CHAMPION, RESULT_KEY, SHA256, Entry
@@ -32,8 +33,51 @@ def finished_version(client: MlflowClient, name: str, result_key: str, sha256: s
     return None
 
 
-def register(client: MlflowClient, entry: Entry, *, run_id: str, model: LoggedModel) -> ModelVersion:
-    """Register a logged model as the next version."""
+def versions_of(client: MlflowClient, entry: Entry) -> list[ModelVersion]:
+    """Return the versions that were made of this result, whatever became of their runs."""
+    wanted = f"name = '{entry.name}' AND tags.`{RESULT_KEY}` = '{entry.result_key}'"
+    return [one for one in client.search_model_versions(wanted) if one.tags.get(SHA256) == entry.files.sha256]
+
+
+def register(  # noqa: PLR0913 - what a version consists of
+    client: MlflowClient,
+    entry: Entry,
+    *,
+    run_id: str,
+    model: LoggedModel,
+    number: int | None = None,
+    again: bool = False,
+) -> ModelVersion:
+    """Register a logged model as the next version, or as the first free one from `number` on.
+
+    MLflow gives numbers in turn and never twice. Where it is behind (a new tracking server, a model that was deleted
+    there), the numbers before are used up by versions that are deleted at once.
+
+    Args:
+        client: Of the store.
+        entry: The training.
+        run_id: Its run.
+        model: Its logged model.
+        number: Which version it is to be.
+        again: Whether an earlier try may have registered it.
+    """
+    version = None
+    for left in versions_of(client, entry) if again else ():
+        if left.run_id == run_id and int(left.version) >= (number or 1):
+            version = left
+        elif left.run_id == run_id:
+            client.delete_model_version(entry.name, str(left.version))
+    if version is None:
+        _create_model(client, entry)
+        version = _create_version(client, entry, run_id=run_id, model=model)
+        while number is not None and int(version.version) < number:
+            client.delete_model_version(entry.name, str(version.version))
+            version = _create_version(client, entry, run_id=run_id, model=model)
+    client.set_logged_model_tags(model.model_id, version_link(entry.name, int(version.version)))
+    return version
+
+
+def _create_model(client: MlflowClient, entry: Entry) -> None:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - loaded with the client, not before
 
     try:
@@ -41,7 +85,10 @@ def register(client: MlflowClient, entry: Entry, *, run_id: str, model: LoggedMo
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    version = client.create_model_version(
+
+
+def _create_version(client: MlflowClient, entry: Entry, *, run_id: str, model: LoggedModel) -> ModelVersion:
+    return client.create_model_version(
         entry.name,
         source=model.artifact_location,  # `models:/<id>` would be resolved in whatever store is the process's default
         run_id=run_id,
@@ -50,8 +97,6 @@ def register(client: MlflowClient, entry: Entry, *, run_id: str, model: LoggedMo
         await_creation_for=0,
         model_id=model.model_id,
     )
-    client.set_logged_model_tags(model.model_id, version_link(entry.name, int(version.version)))
-    return version
 
 
 def version_link(name: str, number: int) -> dict[str, str]:
@@ -70,6 +115,16 @@ def set_champion(client: MlflowClient, name: str, version: int | None) -> None:
         client.set_registered_model_alias(name, CHAMPION, str(version))
     if aliases.get(CHALLENGER) == version:
         client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def point(client: MlflowClient, name: str, aliases: Mapping[str, int | None]) -> None:
+    """Point aliases to their versions, or remove them; those that are as they should be cost nothing."""
+    known = {alias: int(of) for alias, of in client.get_registered_model(name).aliases.items()}
+    for alias, number in aliases.items():
+        if number is not None and known.get(alias) != number:
+            client.set_registered_model_alias(name, alias, str(number))
+        elif number is None and alias in known:
+            client.delete_registered_model_alias(name, alias)
 
 
 def champions(client: MlflowClient, prefix: str) -> dict[str, int]:

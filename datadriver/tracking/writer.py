@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from datadriver.config.fleet import Instance
+from datadriver.tracking.liveness import now
 from datadriver.tracking.model_files import ModelFiles
-from datadriver.tracking.names import registered_name
-from datadriver.tracking.records import Key, VerdictRecord
+from datadriver.tracking.names import model_uri, registered_name
+from datadriver.tracking.records import Key, VerdictRecord, Version, plain
 from datadriver.tracking.run_content import RunContent, run_content
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ class Entry:
 
     key: Key
     name: str
-    result: TrainResult
+    role: str
+    result_key: str
+    seconds: float
     files: ModelFiles
     content: RunContent
 
@@ -80,7 +83,8 @@ def entry(usecase: str, origin: Origin, trained: Trained) -> Entry:
         code_revision=origin.code_revision,
         verdicts=trained.verdicts,
     )
-    return Entry(key, registered_name(usecase, key), result, trained.files, content)
+    name = registered_name(usecase, key)
+    return Entry(key, name, result.role, result.result_key, result.seconds, trained.files, content)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,28 @@ class Registered:
     number: int
     run_id: str
     source: str
+
+
+def version_of(trained: Trained, registered: Registered, path: str) -> Version:
+    """Return what the ledger keeps of a training that was registered and whose model directory is at `path`."""
+    instance, result = trained.instance, trained.result
+    return Version(
+        unit=instance.unit.key,
+        model=instance.model,
+        version=registered.number,
+        run_id=registered.run_id,
+        model_uri=model_uri(registered.name, registered.number),
+        path=path,
+        sha256=trained.files.sha256,
+        result_key=result.result_key,
+        role=result.role,
+        method=result.method,
+        metrics=plain(result.metrics),
+        seen=result.seen.to_json(),
+        threshold=plain(result.threshold),
+        decision={**plain(result.decision), "primary": result.primary},
+        created_at=now(),
+    )
 
 
 class Writer(Protocol):
