@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
@@ -71,18 +69,11 @@ class Tracker:
 
     def start_batch(self, batch: Batch) -> str:
         """Start the parent run of a training batch and return its run id."""
-        tags = {
-            BATCH: batch.id,
-            "datadriver.command": batch.command,
-            "datadriver.host": batch.host,
-            "mlflow.user": batch.user,
-            "mlflow.source.name": f"datadriver {batch.command}",
-            "mlflow.source.type": "PROJECT",
-            **({"mlflow.source.git.commit": batch.code_revision} if batch.code_revision else {}),
-        }
         name = f"{batch.command} {batch.started_at[:19].replace('T', ' ')}"
         with self._asking():
-            run = self.client.create_run(self.experiment_id, tags=tags, run_name=name)
+            run = self.client.create_run(
+                self.experiment_id, milliseconds(batch.started_at), tags=_batch_tags(batch), run_name=name
+            )
         self._batches[run.info.run_id] = batch.id
         return str(run.info.run_id)
 
@@ -94,6 +85,22 @@ class Tracker:
             log(self.client, run_id, finite(metrics or {}))
             self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
             self.writer.finish()
+
+    def parent_of(self, batch: Batch) -> str:
+        """Return the parent run of a batch; start it where there is none."""
+        with self._asking():
+            found = self.client.search_runs([self.experiment_id], f"tags.`{BATCH}` = '{batch.id}'", max_results=_PAGE)
+        parents = [str(run.info.run_id) for run in found if "mlflow.parentRunId" not in run.data.tags]
+        return parents[0] if parents else self.start_batch(batch)
+
+    def end_parent(self, run_id: str, batch: Batch, metrics: Mapping[str, float]) -> None:
+        """End the parent run of a batch the way the batch ended; the same again changes nothing."""
+        from datadriver.tracking.api_writer import log  # noqa: PLC0415 - as above
+
+        at = milliseconds(batch.finished_at or batch.alive_at)
+        with self._asking():
+            log(self.client, run_id, finite(metrics), at=at)
+            self.client.set_terminated(run_id, _ENDS[batch.state], at)
 
     def record(  # noqa: PLR0913 - all that is known of one training
         self,
@@ -124,7 +131,9 @@ class Tracker:
             origin = Origin(parent, self._batch_of(parent), code_digest, code_revision)
             entries = [entry(self.usecase.name, origin, one) for one in trained]
             found = self.writer.record(origin, entries)
-        return tuple(self._version(made, known) for made, known in zip(entries, found, strict=True))
+        return tuple(
+            version_of(one, made, kept_path(made.source, self.root)) for one, made in zip(trained, found, strict=True)
+        )
 
     def set_champions(self, versions: Mapping[Key, int | None]) -> None:
         """Point the alias `champion` of each instance to its version, or remove it."""
