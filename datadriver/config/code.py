@@ -7,6 +7,7 @@ go on working, except for imports inside of their bodies; a worker process serve
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import importlib
 import importlib.util
@@ -93,21 +94,31 @@ def accepts(reference: str, root: Path) -> frozenset[str]:
 def code_digest(root: Path, name: str) -> str:
     """Return the sha256 of the use case's source: every `*.py` under `src/`, or of the installed package `name`.
 
-    Paths are part of it, relative to `src/` (or to the folder that holds the package), so that the same code gives the
-    same digest in a checkout and installed in an image.
+    Paths are part of it, relative to `src/` (or to where the package is installed), so that the same code gives the
+    same digest in a checkout and installed in an image. Installed, all modules of the distribution count.
     """
     base, files = root / "src", []
     if base.is_dir():
         files = list(base.rglob("*.py"))
     elif (spec := importlib.util.find_spec(name)) and spec.submodule_search_locations:
         package = Path(next(iter(spec.submodule_search_locations)))
-        base, files = package.parent, list(package.rglob("*.py"))
+        base, files = package.parent, _installed_with(package) or list(package.rglob("*.py"))
     digest = hashlib.sha256()
     for path, file in sorted((file.relative_to(base).as_posix(), file) for file in files):
         data = file.read_bytes()
         digest.update(f"{path}\0{len(data)}\0".encode())
         digest.update(data)
     return digest.hexdigest()
+
+
+def _installed_with(package: Path) -> list[Path]:
+    """Return the modules of the distribution that brought a package, by the list that its installer wrote."""
+    for record in package.parent.glob(f"{package.name}-*.dist-info/RECORD"):
+        with record.open(encoding="utf-8", newline="") as lines:
+            names = [row[0] for row in csv.reader(lines) if row]
+        if f"{package.name}/__init__.py" in names:
+            return [package.parent / name for name in names if name.endswith(".py")]
+    return []
 
 
 def prefer(root: Path, module_name: str) -> None:

@@ -34,9 +34,10 @@ class PackagedModel:
         assets: ids of the assets that it scores.
         features: names and dtypes of the feature columns that it was fitted on.
         threshold: of its alarm.
+        mixed: whether overrides that do not concern the model differ between the assets of its unit.
         code_digest: of the use case's package when it was trained.
-        contract_digest: of the suite.
-        versions: of the distributions that the fit imported.
+        contract_digest: of the suite when it was trained.
+        versions: of the distributions that a stored model needs, when it was trained.
     """
 
     unit: str
@@ -51,6 +52,7 @@ class PackagedModel:
     features: tuple[tuple[str, str], ...]
     result_key: str
     threshold: float | None = None
+    mixed: bool = False
     code_digest: str | None = None
     contract_digest: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -65,13 +67,21 @@ class PackagedModel:
 
 @dataclass(frozen=True)
 class PackageManifest:
-    """The models of an image, and the assets that they score with the attributes they had."""
+    """The models of an image, and the assets that they score with the attributes they had.
+
+    The digests are those of the use case when it was packaged, which may be younger than a model: the base that the
+    image stands on must have the same code and contract, so that scores are those of `datadriver score`.
+    """
 
     usecase: str
     assets: tuple[Asset, ...]
     models: tuple[PackagedModel, ...]
     env: str | None = None
     """The environment of `usecase.yaml` that applies, as with `--env`."""
+    code_digest: str | None = None
+    """Of the use case's package."""
+    contract_digest: str | None = None
+    """Of what the contract expects of each of the assets."""
 
     def to_bytes(self) -> bytes:
         """Return it as JSON: the same bytes for the same content."""

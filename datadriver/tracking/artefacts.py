@@ -82,12 +82,7 @@ def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection
         UnavailableError: the file cannot be read.
     """
     where, archive = ("the model", source) if isinstance(source, bytes) else (str(source), _read(source))
-    found = hashlib.sha256(archive).hexdigest()
-    if found != sha256:
-        raise UntrustedModelError(
-            f"{where}: the file was changed after it was recorded (sha256 {found[:12]}…, recorded {sha256[:12]}…). "
-            "It was not loaded; restore it from a backup, or train again with --force"
-        )
+    _check_digest(archive, sha256, where)
     try:
         unknown = unknown_types(archive, package=package, trusted=trusted)
         if unknown:
@@ -98,6 +93,15 @@ def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection
             f"{where}: the model was made by code that is not there any more ({error}). Restore that code or the "
             "installed version that had it, or train again with --force"
         ) from error
+
+
+def _check_digest(archive: bytes, recorded: str, where: str) -> None:
+    found = hashlib.sha256(archive).hexdigest()
+    if found != recorded:
+        raise UntrustedModelError(
+            f"{where}: the file was changed after it was recorded (sha256 {found[:12]}…, recorded {recorded[:12]}…). "
+            "It was not loaded; restore it from a backup, or train again with --force"
+        )
 
 
 def explain(unknown: Collection[str]) -> str:
@@ -116,14 +120,28 @@ def load_version(version: Version, usecase: UseCase, root: Path) -> Any:
     """
     prefer(root, usecase.name)
     return load(
-        _archive_file(version, usecase, root),
+        archive_file(version, usecase, root),
         sha256=version.sha256,
         package=usecase.name,
         trusted=usecase.tracking.trusted_types,
     )
 
 
-def _archive_file(version: Version, usecase: UseCase, root: Path) -> Path:
+def read_version(version: Version, usecase: UseCase, root: Path) -> bytes:
+    """Return the archive of a recorded version after its digest was checked; nothing of it is loaded.
+
+    Raises:
+        UntrustedModelError: other bytes than were recorded.
+        UnavailableError: the file cannot be read.
+    """
+    path = archive_file(version, usecase, root)
+    archive = _read(path)
+    _check_digest(archive, version.sha256, str(path))
+    return archive
+
+
+def archive_file(version: Version, usecase: UseCase, root: Path) -> Path:
+    """Return the file of a recorded version; a remote one is fetched once and kept."""
     if ":/" not in version.path:
         return root / version.path / ARCHIVE
     kept = root / ".datadriver" / "models" / f"{version.sha256}.skops"
