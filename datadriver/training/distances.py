@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -41,9 +41,14 @@ class Rows:
         return self._sizes if where is None else np.bincount(self.codes[where], minlength=self.count)
 
     @cached_property
-    def own(self) -> Rows | None:
-        """The rows that the reference was made of, where it is known."""
-        return None if self.fitted is None else Rows(self.codes[self.fitted], self.count)
+    def own(self) -> Codes | None:
+        """How many of the rows that the reference was made of each window has, where that is known."""
+        return None if self.fitted is None else np.bincount(self.codes[self.fitted], minlength=self.count)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The distribution functions of the windows, which are the same for every trait without nulls."""
+        return Steps.of(self._sizes)
 
     @cached_property
     def complete(self) -> dict[int, Distances]:
@@ -53,6 +58,49 @@ class Rows:
     @cached_property
     def _sizes(self) -> Codes:
         return np.bincount(self.codes, minlength=self.count)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The distribution function of each window before and at each of its rows, sorted by window and value.
+
+    Attributes:
+        before: share of the window's rows in front of a row.
+        at: the same with the row itself.
+        firsts: where the windows that have rows begin.
+        filled: which windows have rows.
+    """
+
+    before: Floats
+    at: Floats
+    firsts: Codes
+    filled: Flags
+
+    @classmethod
+    def of(cls, sizes: Codes) -> Steps:
+        """Return the steps of windows of these sizes."""
+        firsts, size = np.cumsum(sizes) - sizes, np.repeat(sizes, sizes)
+        rank = np.arange(len(size)) - np.repeat(firsts, sizes)
+        return cls(rank / size, (rank + 1) / size, firsts[sizes > 0], sizes > 0)
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """The window of each row and whether it was fitted, in another order than that of `rows`."""
+
+    codes: Codes
+    fitted: Flags | None
+    rows: Rows
+
+    @classmethod
+    def by(cls, order: Codes, rows: Rows) -> _Ordered:
+        """Return the rows in this order."""
+        return cls(rows.codes[order], None if rows.fitted is None else rows.fitted[order], rows)
+
+    @classmethod
+    def as_is(cls, rows: Rows) -> _Ordered:
+        """Return the rows in their own order."""
+        return cls(rows.codes, rows.fitted, rows)
 
 
 @dataclass(frozen=True)
@@ -74,39 +122,59 @@ class Distances:
     known: int
 
 
-def compare(kept: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) -> tuple[Distances, Distances]:
+def compare(kept: Mapping[str, Any], total: int, column: pd.Series | Floats, rows: Rows) -> tuple[Distances, Distances]:
     """Return how unlike what was kept of `total` rows a column is: its values, and its nulls."""
     if "shares" in kept:
-        known = column.notna().to_numpy()
-        codes = pd.Index(list(kept["shares"])).get_indexer(column[known].astype("str"))
-        shares = np.array([*kept["shares"].values()], dtype="float64")
-        shares = np.append(shares, max(1 - shares.sum(), 0.0))
-        codes = np.where(codes < 0, len(shares) - 1, codes)
-        ks = np.full(rows.count, np.nan)
-        return _values(_size(kept, total), codes, shares, _only(rows, known), ks), _nulls(kept, total, known, rows)
-    numbers = column if pd.api.types.is_numeric_dtype(column.dtype) else pd.to_numeric(column, errors="coerce")
-    values = numbers.to_numpy("float64", na_value=np.nan)
+        return _compare_texts(kept, total, pd.Series(column), rows)
+    values = column if isinstance(column, np.ndarray) else _as_numbers(column)
     known = np.isfinite(values)
+    nulls = _nulls(kept, total, known, rows)
     if "quantiles" not in kept:
         nothing = np.full(rows.count, np.nan)
-        return Distances(nothing, nothing, rows.sizes(known), 1, 0), _nulls(kept, total, known, rows)
-    values, inside = values[known], _only(rows, known)
+        return Distances(nothing, nothing, rows.sizes(known), 1, 0), nulls
+    values, rows, size = values[known], _only(rows, known), _size(kept, total)
+    order = np.argsort(values)  # bins, distribution functions and the extremes of windows are read off it
+    values, ordered = values[order], _Ordered.by(order, rows)
     if "values" in kept:
-        values, codes, shares = _single(kept, values)
+        values, codes = _single(kept, values)
+        seen = codes
     else:
-        codes, shares = places(kept["edges"], values), np.asarray(kept["parts"], dtype="float64")
-    ks, seen = _ks(distribution(kept), values, inside, _size(kept, total)), _first_seen(codes, values, kept, inside)
-    return _values(_size(kept, total), codes, shares, inside, ks, seen), _nulls(kept, total, known, rows)
+        codes = places(kept["edges"], values)
+        seen = _first_seen(codes, values, ordered, len(kept["edges"]))
+    shares, ks = np.asarray(kept["parts"], dtype="float64"), _ks(distribution(kept), values, ordered, size)
+    return _values(size, codes, shares, ordered, ks, seen), nulls
 
 
-def places(edges: Sequence[float] | Floats, values: Floats) -> Codes:
-    """Return the bin of each value: of those between two edges the right one is inside, and the lowest edge, too.
+def _as_numbers(column: pd.Series) -> Floats:
+    numbers = column if pd.api.types.is_numeric_dtype(column.dtype) else pd.to_numeric(column, errors="coerce")
+    return np.asarray(numbers.to_numpy("float64", na_value=np.nan))
+
+
+def _compare_texts(kept: Mapping[str, Any], total: int, column: pd.Series, rows: Rows) -> tuple[Distances, Distances]:
+    known = column.notna().to_numpy()
+    codes = pd.Index(list(kept["shares"])).get_indexer(column[known].astype("str"))
+    shares = np.array([*kept["shares"].values()], dtype="float64")
+    shares = np.append(shares, max(1 - shares.sum(), 0.0))
+    codes = np.where(codes < 0, len(shares) - 1, codes)
+    ordered = _Ordered.as_is(_only(rows, known))
+    nothing = np.full(rows.count, np.nan)
+    return _values(_size(kept, total), codes, shares, ordered, nothing, codes), _nulls(kept, total, known, rows)
+
+
+def places(edges: Sequence[float] | Floats, ordered: Floats) -> Codes:
+    """Return the bin of each of sorted values: of those between two edges the right one is inside, and the lowest, too.
 
     >>> places([0.0, 1.0, 2.0], np.array([-1.0, 0.0, 1.0, 1.5, 2.0, 9.0]))
     array([0, 1, 1, 2, 2, 3])
     """
-    found = np.searchsorted(edges, values)
-    return np.asarray(np.where(values == edges[0], 1, found), dtype=np.intp)
+    return np.repeat(np.arange(len(edges) + 1), in_bins(edges, ordered))
+
+
+def in_bins(edges: Sequence[float] | Floats, ordered: Floats) -> Codes:
+    """Return how many of sorted values are in each bin of `places`."""
+    upto = np.searchsorted(ordered, edges, side="right")
+    upto[0] = np.searchsorted(ordered, edges[0])
+    return np.diff(upto, prepend=0, append=len(ordered))
 
 
 def distribution(kept: Mapping[str, Any]) -> tuple[Floats, Floats, Floats]:
@@ -115,10 +183,18 @@ def distribution(kept: Mapping[str, Any]) -> tuple[Floats, Floats, Floats]:
         at = np.cumsum(np.asarray(kept["parts"], dtype="float64")[:-1])
         return np.asarray(kept["values"], dtype="float64"), np.append(0.0, at[:-1]), at
     quantiles = np.asarray(kept["quantiles"], dtype="float64")
-    levels = np.linspace(0, 1, len(quantiles))
-    first = np.flatnonzero(np.append(True, quantiles[1:] != quantiles[:-1]))
+    levels = _levels(len(quantiles))
+    new = quantiles[1:] != quantiles[:-1]
+    if new.all():
+        return quantiles, levels, levels
+    first = np.flatnonzero(np.append(True, new))
     last = np.append(first[1:], len(quantiles)) - 1
     return quantiles[first], levels[first], levels[last]
+
+
+@cache
+def _levels(count: int) -> Floats:
+    return np.linspace(0, 1, count)
 
 
 def stability_index(counts: Floats, expected: Floats) -> Floats:
@@ -148,55 +224,60 @@ def _size(kept: Mapping[str, Any], total: int) -> int:
     return round(total * (1 - float(kept["nulls"])))
 
 
-def _single(kept: Mapping[str, Any], values: Floats) -> tuple[Floats, Codes, Floats]:
+def _single(kept: Mapping[str, Any], values: Floats) -> tuple[Floats, Codes]:
     """Number each value by the kept one that it is, up to rounding; any other is of the last bin."""
     singles = np.asarray(kept["values"], dtype="float64")
     nearest = np.searchsorted((singles[1:] + singles[:-1]) / 2, values)
     same = np.isclose(values, singles[nearest], rtol=1e-9, atol=1e-12)
-    return (
-        np.where(same, singles[nearest], values),
-        np.where(same, nearest, len(singles)),
-        np.asarray(kept["parts"], dtype="float64"),
-    )
+    return np.where(same, singles[nearest], values), np.where(same, nearest, len(singles))
 
 
-def _first_seen(codes: Codes, values: Floats, kept: Mapping[str, Any], rows: Rows) -> Codes:
-    """Move what the rest of the training part never saw into the outer bins.
+def _first_seen(codes: Codes, values: Floats, ordered: _Ordered, highest: int) -> Codes:
+    """Move what the rest of the training part never saw into the outer bins, of which one is the `highest`.
 
     The edges are those of all of it. But of the window that holds its largest (or smallest) value, the part beyond all
     other windows would be as new to them as the next record will be to all of them.
     """
-    if rows.fitted is None or not rows.fitted.any() or "edges" not in kept:
+    if ordered.fitted is None or not ordered.fitted.any() or ordered.rows.count < 2:
         return codes
-    fitted, windows = values[rows.fitted], rows.codes[rows.fitted]
-    for sign, outer in ((1, len(kept["edges"])), (-1, 0)):
-        largest = np.full(rows.count, -np.inf)
-        np.maximum.at(largest, windows, sign * fitted)
-        first, *others = np.argsort(largest)[::-1][:2]
-        if others:
-            codes = np.where((rows.codes == first) & (sign * values > largest[others[0]]), outer, codes)
+    fitted = np.flatnonzero(ordered.fitted)
+    codes = codes.copy()
+    for outer, inwards in ((highest, fitted[::-1]), (0, fitted)):
+        window = ordered.codes[inwards[0]]
+        others = inwards[ordered.codes[inwards] != window]
+        beyond = _beyond(values, others[0], upwards=bool(outer)) if len(others) else slice(None)
+        codes[beyond][ordered.codes[beyond] == window] = outer
     return codes
 
 
+def _beyond(ordered: Floats, place: int, *, upwards: bool) -> slice:
+    """Return where sorted values are that are larger (or smaller) than the one at a place."""
+    value = ordered[place]
+    if upwards:
+        return slice(int(np.searchsorted(ordered, value, side="right")), None)
+    return slice(0, int(np.searchsorted(ordered, value)))
+
+
 def _values(  # noqa: PLR0913, PLR0917 - the rows, the reference, and what is known of them already
-    known: int, codes: Codes, shares: Floats, rows: Rows, ks: Floats, seen: Codes | None = None
+    known: int, codes: Codes, shares: Floats, ordered: _Ordered, ks: Floats, seen: Codes
 ) -> Distances:
     """Compare the counts of bins with what `known` rows of the reference have in them.
 
     `seen` are the bins of the rows as the rest of the reference sees them.
     """
-    bins = len(shares)
-    counts, expected = _counts(codes if seen is None else seen, bins, rows), shares * known
-    if rows.own is not None:
-        expected = np.maximum(expected - _counts(codes[rows.fitted], bins, rows.own), 0.0)
+    bins, rows = len(shares), ordered.rows
+    counts, expected = _counts(seen, bins, ordered.codes, rows.count), shares * known
+    if ordered.fitted is not None:
+        own = _counts(codes[ordered.fitted], bins, ordered.codes[ordered.fitted], rows.count)
+        expected = np.maximum(expected - own, 0.0)
     psi = stability_index(counts, np.broadcast_to(expected, counts.shape))
     size = rows.sizes()
     return Distances(np.where(size > 0, psi, np.nan), ks, size, bins, known)
 
 
-def _counts(codes: Codes, bins: int, rows: Rows) -> Floats:
-    flat = np.bincount(rows.codes * bins + codes, minlength=rows.count * bins)
-    return flat.reshape(rows.count, bins).astype("float64")
+def _counts(codes: Codes, bins: int, windows: Codes, count: int) -> Floats:
+    flat = np.bincount(windows * bins + codes, minlength=count * bins)
+    return flat.reshape(count, bins).astype("float64")
 
 
 def _nulls(kept: Mapping[str, Any], total: int, known: Flags, rows: Rows) -> Distances:
@@ -213,46 +294,36 @@ def _compare_nulls(kept: Mapping[str, Any], total: int, known: Flags, rows: Rows
     sizes = rows.sizes()
     with np.errstate(invalid="ignore", divide="ignore"):
         difference = np.abs((sizes - rows.sizes(known)) / sizes - shares[1])
-    ks = _beside(difference, rows, total)
-    return _values(total, (~known).astype(np.intp), shares, rows, ks)
+    ks, codes = _beside(difference, rows, total), (~known).astype(np.intp)
+    return _values(total, codes, shares, _Ordered.as_is(rows), ks, codes)
 
 
-def _ks(points: tuple[Floats, Floats, Floats], values: Floats, rows: Rows, known: int) -> Floats:
+def _ks(points: tuple[Floats, Floats, Floats], values: Floats, ordered: _Ordered, known: int) -> Floats:
     """Return the largest distance between the distribution function of each window and that of the reference."""
-    order = _by_window(values, rows)
-    values, sizes = values[order], rows.sizes()
-    firsts = np.cumsum(sizes) - sizes
-    rank = np.arange(len(values)) - np.repeat(firsts, sizes)
-    size = np.repeat(sizes, sizes)
+    rows = ordered.rows
     before, at = _evaluate(points, values)
-    apart = np.maximum((rank + 1) / size - at, before - rank / size) if len(values) else values
+    # Small codes are sorted by counting them, which is four times as fast as sorting by window and value at once.
+    small = ordered.codes.astype(np.uint16) if rows.count <= np.iinfo(np.uint16).max else ordered.codes
+    by_window = np.argsort(small, kind="stable")
+    apart = np.maximum(rows.steps.at - at[by_window], before[by_window] - rows.steps.before)
     found = np.full(rows.count, np.nan)
-    filled = sizes > 0
-    if filled.any():
-        found[filled] = np.maximum.reduceat(apart, firsts[filled])
+    if len(apart):
+        found[rows.steps.filled] = np.maximum.reduceat(apart, rows.steps.firsts)
     return _beside(np.maximum(found, 0.0), rows, known)
 
 
-def _by_window(values: Floats, rows: Rows) -> Codes:
-    """Return the order by window and value; small codes are sorted by counting them, four times as fast as lexsort."""
-    by_value = np.argsort(values)
-    codes = rows.codes[by_value]
-    small = codes.astype(np.uint16) if rows.count <= np.iinfo(np.uint16).max else codes
-    return by_value[np.argsort(small, kind="stable")]
-
-
 def _evaluate(points: tuple[Floats, Floats, Floats], values: Floats) -> tuple[Floats, Floats]:
-    """Return a distribution function just before and at each value."""
+    """Return a distribution function just before and at each value.
+
+    A jump is two points at one place, of which `np.interp` takes the last: seen from the right the upper one.
+    """
     where, low, high = points
-    left = np.searchsorted(where, values, side="right") - 1  # the last point that is not after the value
-    inner = np.clip(left, 0, max(len(where) - 2, 0))
-    after = np.minimum(inner + 1, len(where) - 1)
-    width = where[after] - where[inner]
-    part = np.divide(values - where[inner], width, out=np.zeros_like(values), where=width > 0)
-    between = high[inner] + np.clip(part, 0, 1) * (low[after] - high[inner])
-    on = (left >= 0) & (where[np.maximum(left, 0)] == values)
-    outside = np.where(left < 0, 0.0, np.where(values > where[-1], 1.0, between))
-    return np.where(on, low[left], outside), np.where(on, high[left], outside)
+    if low is high:
+        at = np.interp(values, where, high)
+        return at, at
+    where, levels = np.repeat(where, 2), np.column_stack((low, high)).ravel()
+    before = np.interp(-values, -where[::-1], levels[::-1], left=1.0, right=0.0)
+    return before, np.interp(values, where, levels, left=0.0, right=1.0)
 
 
 def _beside(distance: Floats, rows: Rows, known: int) -> Floats:
@@ -263,5 +334,5 @@ def _beside(distance: Floats, rows: Rows, known: int) -> Floats:
     """
     if rows.own is None:
         return distance
-    own = rows.own.sizes() / max(known, 1)
+    own = rows.own / max(known, 1)
     return np.minimum(np.divide(distance, 1 - own, out=np.ones_like(distance), where=own < 1), 1.0)

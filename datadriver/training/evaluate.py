@@ -108,7 +108,7 @@ class Court:
         evidence = Evidence(
             y_true=holdout.target.to_numpy(),
             y_score=scorer.score(holdout.features, where, self.root),
-            frame=holdout.features,
+            features=holdout.features,
             level=limit if limit is not None and on == "score" else self.problem.level(fitted),
             train_scores=fitted,
             score=partial(scorer.score, where=where, root=self.root),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,31 @@ class Evidence:
     Attributes:
         y_true: The target, float64; NaN where a row has no label.
         y_score: The scores of the estimator on the same rows.
-        frame: The features of the rows, index (asset_id, instant).
+        features: The features of the rows, index (asset_id, instant), or of more rows.
         level: Score from which a row counts as positive, or as an alarm.
         train_scores: Scores of the same estimator on the rows it was fitted on.
         score: Scores another frame, for metrics that change the rows and look again.
         spread: Standard deviation of each feature on the training part, where a metric asks for it.
+        rows: Which of the `features` are meant, by position or flag; None for all.
     """
 
     y_true: np.ndarray
     y_score: np.ndarray
-    frame: pd.DataFrame
+    features: pd.DataFrame
     level: float = 0.5
     train_scores: np.ndarray | None = None
     score: Callable[[pd.DataFrame], np.ndarray] | None = None
     spread: Mapping[str, float] | None = None
+    rows: np.ndarray | slice | None = None
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The features of the rows. Few metrics look at them, and cutting them out takes longer than most metrics."""
+        return self.features if self.rows is None else self.features.iloc[self.rows]
 
     def only(self, rows: np.ndarray | slice) -> Evidence:
         """Return the evidence of some of the rows, by position or flag."""
-        return replace(self, y_true=self.y_true[rows], y_score=self.y_score[rows], frame=self.frame.iloc[rows])
+        return replace(self, y_true=self.y_true[rows], y_score=self.y_score[rows], features=self.frame, rows=rows)
 
 
 class Unavailable(Exception):  # noqa: N818 - not an error: the reason why a metric has no value

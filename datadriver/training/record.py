@@ -18,7 +18,7 @@ from datadriver.training.metrics import Metric
 from datadriver.training.plots import View
 from datadriver.training.prepare import Prepared
 from datadriver.training.problems import Problem
-from datadriver.training.reference import Spell, reference, usual_distances, usual_metric
+from datadriver.training.reference import Spell, columns_of, reference, usual_distances, usual_metric
 from datadriver.training.splits import DEFAULT_HOLDOUT, Split
 from datadriver.training.targets import describe
 
@@ -158,8 +158,9 @@ def _moving(frames: Sequence[SensorFrame]) -> list[str]:
     """Name the tags that move in some asset: some thousand rows tell."""
     found: set[str] = set()
     for sensor in frames:
-        some = sensor.frame.iloc[:: max(1, len(sensor.frame) // _SAMPLE)].select_dtypes("number")
-        found.update(str(name) for name, column in some.items() if does_move(column.to_numpy("float64")))
+        columns, step = columns_of(sensor.frame), max(1, len(sensor.frame) // _SAMPLE)
+        numbers = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+        found.update(name for name, values in numbers.items() if does_move(values[::step]))
     return sorted(found)
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from datadriver.config.values import format_amount
 from datadriver.data.contract.measures import as_instants
 from datadriver.data.window import span_number
-from datadriver.training.distances import Distances, Flags, Floats, Rows, compare
+from datadriver.training.distances import Distances, Flags, Floats, Rows, compare, in_bins
 from datadriver.training.metrics import Evidence, Metric, measure
 
 LEVELS = tuple(round(float(level), 2) for level in np.linspace(0, 1, 21))
@@ -29,6 +29,8 @@ LEVELS_OF_METRICS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0
 EDGES = (0.0, 0.01, *LEVELS[2:-1:2], 0.99, 1.0)
 """Deciles, and bins for the rarest values and for those never seen: most of a day lies in one or two deciles anyway,
 and what tells drift from a usual day is how far out that is."""
+_BOTH = np.unique([*LEVELS, *EDGES])
+_LEVELS, _EDGES = np.searchsorted(_BOTH, LEVELS), np.searchsorted(_BOTH, EDGES)
 TOP = 20
 FEW = 10
 """Numbers with at most so many different values are compared value by value."""
@@ -55,8 +57,22 @@ def reference(features: pd.DataFrame, values: Mapping[str, np.ndarray]) -> dict[
     return {
         "rows": len(features),
         "levels": list(LEVELS),
-        "features": {str(name): _column(column) for name, column in features.items()},
+        "features": {
+            name: _numbers(column) if isinstance(column, np.ndarray) else _texts(column)
+            for name, column in columns_of(features).items()
+        },
         **{name: _numbers(np.asarray(value, dtype="float64")) for name, value in values.items()},
+    }
+
+
+def columns_of(frame: pd.DataFrame) -> dict[str, Floats | pd.Series]:
+    """Return numbers as plain arrays, cut from the frame at once: each Series costs more than sorting its values."""
+    numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    numbers = frame if all(numeric) else frame.loc[:, numeric]
+    values = iter(numbers.to_numpy("float64", na_value=np.nan).T)
+    return {
+        str(name): next(values) if is_number else frame[name]
+        for name, is_number in zip(frame.columns, numeric, strict=True)
     }
 
 
@@ -77,8 +93,9 @@ def usual_distances(
     """
     codes, count = _windows(features.index, spell.length)
     rows = Rows(codes, count, fitted)
-    pairs = {name: compare(one, kept["rows"], features[name], rows) for name, one in kept["features"].items()}
-    score, _ = compare(kept["score"], kept["rows"], pd.Series(scores), rows)
+    columns = columns_of(features)
+    pairs = {name: compare(one, kept["rows"], columns[name], rows) for name, one in kept["features"].items()}
+    score, _ = compare(kept["score"], kept["rows"], np.asarray(scores, dtype="float64"), rows)
     enough = rows.sizes() >= spell.min_rows
     return {
         "length": format_amount(spell.length),
@@ -131,8 +148,8 @@ def _windows(index: pd.Index, length: timedelta | int) -> tuple[np.ndarray, int]
     """Number the windows of each asset, at multiples of the length."""
     if not len(index):
         return np.zeros(0, dtype=np.intp), 0
-    window = as_instants(index.get_level_values(1)) // span_number(length)
-    assets = np.asarray(cast("pd.MultiIndex", index).codes[0], dtype=np.int64)
+    assets, places = (np.asarray(codes, dtype=np.int64) for codes in cast("pd.MultiIndex", index).codes)
+    window = (as_instants(cast("pd.MultiIndex", index).levels[1]) // span_number(length))[places]
     window -= window.min()
     codes, found = pd.factorize(assets * (int(window.max()) + 1) + window)
     return codes, len(found)
@@ -145,16 +162,15 @@ def _spread(traits: Mapping[str, Distances], enough: Flags, min_rows: int) -> di
     below), and what counts is how large the largest of these is in a window: `worst` are its quantiles over windows.
     """
     found: dict[str, Any] = {}
+    judged = np.array([enough & (one.rows >= min_rows) for one in traits.values()])
     for kind, floor in FLOORS.items():
-        table = [np.where(enough & (one.rows >= min_rows), getattr(one, kind), np.nan) for one in traits.values()]
-        ordered = [np.sort(row[~np.isnan(row)]) for row in table]
-        scales = [max(float(quantiles(row, 0.99)) if len(row) else 0.0, floor) for row in ordered]
-        ratios = np.array([row / scale for row, scale in zip(table, scales, strict=True)])
-        worst = ratios[:, ~np.isnan(ratios).all(axis=0)]
-        levels = quantiles(np.sort(np.nanmax(worst, axis=0)), HIGH_LEVELS) if worst.size else ()
+        table = np.where(judged, np.array([getattr(one, kind) for one in traits.values()]), np.nan)
+        scales = np.maximum(_high_quantiles(table, 0.99), floor)
+        worst = np.fmax.reduce(table / scales[:, None], axis=0)
+        worst = np.sort(worst[~np.isnan(worst)])
         found[kind] = {
             "scales": dict(zip(traits, map(_rounded, scales), strict=True)),
-            "worst": [_rounded(value) for value in levels],
+            "worst": [_rounded(value) for value in quantiles(worst, HIGH_LEVELS)] if len(worst) else [],
         }
     return found
 
@@ -164,20 +180,35 @@ def quantiles(ordered: Floats, levels: npt.ArrayLike) -> Floats:
 
     It is definition 7 of Hyndman and Fan (1996).
     """
-    at = np.asarray(levels) * (len(ordered) - 1)
+    low, high, part = _neighbours(np.asarray(levels), len(ordered))
+    return _between(ordered[low], ordered[high], part)
+
+
+def _high_quantiles(table: Floats, level: float) -> Floats:
+    """Return a quantile of the known values of each row; 0 where there are none, as distances are no less."""
+    counts, rows = np.count_nonzero(~np.isnan(table), axis=1), np.arange(len(table))
+    low, high, part = _neighbours(level, np.maximum(counts, 1))
+    ordered = np.sort(table, axis=1)  # NaN goes to the end
+    return np.where(counts > 0, _between(ordered[rows, low], ordered[rows, high], part), 0.0)
+
+
+def _neighbours(levels: Any, count: Any) -> tuple[Any, Any, Any]:
+    """Return the places of the sorted values that quantiles lie between, and how far from the first to the second."""
+    at = levels * (count - 1)
     low = np.floor(at).astype(np.intp)
-    high, part = np.minimum(low + 1, len(ordered) - 1), at - low
-    step = ordered[high] - ordered[low]
-    return np.asarray(np.where(part < 0.5, ordered[low] + step * part, ordered[high] - step * (1 - part)))
+    return low, np.minimum(low + 1, count - 1), at - low
+
+
+def _between(low: Floats, high: Floats, part: Floats) -> Floats:
+    step = high - low
+    return np.asarray(np.where(part < 0.5, low + step * part, high - step * (1 - part)))
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _column(column: pd.Series) -> dict[str, Any]:
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return _numbers(column.to_numpy("float64", na_value=np.nan))
+def _texts(column: pd.Series) -> dict[str, Any]:
     shares = column.astype("str").where(column.notna()).value_counts(normalize=True).head(TOP)
     return {
         "nulls": float(column.isna().mean()),
@@ -185,33 +216,32 @@ def _column(column: pd.Series) -> dict[str, Any]:
     }
 
 
-def _numbers(values: np.ndarray) -> dict[str, Any]:
+def _numbers(values: Floats) -> dict[str, Any]:
     known = np.sort(values[np.isfinite(values)])
     summary: dict[str, Any] = {"nulls": 1 - len(known) / len(values) if len(values) else 0.0}
     if len(known):
+        points = quantiles(known, _BOTH)
         summary |= {
-            "quantiles": quantiles(known, LEVELS).tolist(),
+            "quantiles": points[_LEVELS].tolist(),
             "mean": float(known.mean()),
             "std": _finite(float(known.std())),
-            **_bins(known),
+            **_bins(known, points[_EDGES]),
         }
     return summary
 
 
-def _bins(ordered: Floats) -> dict[str, list[float]]:
+def _bins(ordered: Floats, edges: Floats) -> dict[str, list[float]]:
     """Return the bins that are compared: of single values, and one for all others; else between quantiles.
 
     Quantiles that are equal make one bin, so that a value that fills half of the rows is not cut in five.
     """
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    if len(first) <= FEW:
+    new = ordered[1:] != ordered[:-1]
+    if np.count_nonzero(new) < FEW:
+        first = np.flatnonzero(np.append(True, new))
         counts = np.diff(np.append(first, len(ordered)))
         return {"values": ordered[first].tolist(), "parts": [*(counts / len(ordered)).tolist(), 0.0]}
-    edges = np.unique(quantiles(ordered, EDGES))
-    below = np.searchsorted(ordered, edges, side="right")
-    below[0] = 0  # the lowest edge is inside of the bin above it, as in `places`
-    parts = np.diff(below, prepend=0, append=len(ordered)) / len(ordered)
-    return {"edges": edges.tolist(), "parts": parts.tolist()}
+    edges = np.unique(edges)
+    return {"edges": edges.tolist(), "parts": (in_bins(edges, ordered) / len(ordered)).tolist()}
 
 
 def _finite(value: float) -> float:
