@@ -69,6 +69,10 @@ class ApiWriter:
         for name, version in versions.items():
             registry.set_champion(self._client, name, version)
 
+    def tag_versions(self, tags: Mapping[tuple[str, int], Mapping[str, str]]) -> set[tuple[str, int]]:
+        """See `Writer`."""
+        return {version for version, texts in tags.items() if registry.tag_version(self._client, *version, texts)}
+
     def discard_unfinished(self, batches: Collection[str]) -> None:
         """Nothing to do: whatever has artefacts has a run, which becomes KILLED."""
 

@@ -131,6 +131,18 @@ def set_champions(connection: sa.Connection, versions: Mapping[str, int | None])
     _remove(connection, CHALLENGER, [row.name for row in found if row.version == promoted[row.name]])
 
 
+def tag(connection: sa.Connection, tags: Mapping[tuple[str, int], Mapping[str, str]]) -> set[tuple[str, int]]:
+    """Set tags of versions, by registered model and number; returns the versions that there are."""
+    there = _present(connection, {name for name, _ in tags}) & set(tags)
+    rows = [
+        {**_HERE, "name": name, "version": version, "key": key, "value": value}
+        for name, version in sorted(there)
+        for key, value in tags[name, version].items()
+    ]
+    insert(connection, _VERSION_TAGS, rows, replace=["value"])
+    return there
+
+
 def _version(draft: Numbered, at: int) -> dict[str, object]:
     return {
         **_HERE,
@@ -148,14 +160,19 @@ def _version(draft: Numbered, at: int) -> dict[str, object]:
 
 
 def _require(connection: sa.Connection, versions: Mapping[str, int]) -> None:
+    found = _present(connection, versions)
+    for name, version in versions.items():
+        if (name, version) not in found:
+            raise MlflowException(f"Version {version} of {name} not found", RESOURCE_DOES_NOT_EXIST)
+
+
+def _present(connection: sa.Connection, names: Collection[str]) -> set[tuple[str, int]]:
+    """Name and number of every version of these models that was not deleted."""
     columns = _VERSIONS.c
     there = sa.select(columns.name, columns.version).where(
         columns.workspace == DEFAULT_WORKSPACE_NAME, columns.current_stage != STAGE_DELETED_INTERNAL
     )
-    found = {(row.name, row.version) for row in _for_names(connection, there, columns.name, versions)}
-    for name, version in versions.items():
-        if (name, version) not in found:
-            raise MlflowException(f"Version {version} of {name} not found", RESOURCE_DOES_NOT_EXIST)
+    return {(row.name, row.version) for row in _for_names(connection, there, columns.name, names)}
 
 
 def _remove(connection: sa.Connection, alias: str, names: Collection[str]) -> None:

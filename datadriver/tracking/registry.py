@@ -127,6 +127,20 @@ def point(client: MlflowClient, name: str, aliases: Mapping[str, int | None]) ->
             client.delete_registered_model_alias(name, alias)
 
 
+def tag_version(client: MlflowClient, name: str, number: int, tags: Mapping[str, str]) -> bool:
+    """Set tags of a version; tells whether there is such a version."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - loaded with the client, not before
+
+    try:
+        for key, value in tags.items():
+            client.set_model_version_tag(name, str(number), key, value)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
+
+
 def champions(client: MlflowClient, prefix: str) -> dict[str, int]:
     """Version by name, for all aliases `champion` of the registered models whose name starts with `prefix`."""
     found: dict[str, int] = {}

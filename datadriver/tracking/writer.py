@@ -135,6 +135,9 @@ class Writer(Protocol):
         A version that becomes champion is no challenger any more.
         """
 
+    def tag_versions(self, tags: Mapping[tuple[str, int], Mapping[str, str]]) -> set[tuple[str, int]]:
+        """Set tags of versions, by registered model and number; returns the versions that the store has."""
+
     def discard_unfinished(self, batches: Collection[str]) -> None:
         """Remove artefacts that these batches wrote and did not come to record."""
 

@@ -115,6 +115,20 @@ def test_many_trainings_are_numbered_and_promoted_at_once(
     assert set(tracker.champions().values()) == {1}
 
 
+@pytest.mark.parametrize("bulk", [True, False])
+def test_versions_are_tagged_many_at_once_and_those_that_are_not_there_are_left_out(
+    new_store: Callable[..., Tracker], trained: TrainedOf, bulk: bool
+) -> None:
+    tracker = new_store("store", bulk=bulk)
+    versions = record(tracker, trained(3))
+    asked = {(version.key, version.version): {"image": f"v1 of {version.unit}"} for version in versions}
+    assert tracker.tag_versions({**asked, (Key("P-9", "load"), 1): {"image": "none"}}) == set(asked)
+    again = {version: {"image": "another"} for version in list(asked)[:1]}
+    assert tracker.tag_versions(again) == set(again)
+    found = [tracker.client.get_model_version(f"pumps.P-{number}.load", "1").tags["image"] for number in range(3)]
+    assert found == ["another", "v1 of P-1", "v1 of P-2"]
+
+
 def test_after_a_batch_the_database_knows_how_to_look_things_up(
     new_store: Callable[..., Tracker], trained: TrainedOf
 ) -> None:
