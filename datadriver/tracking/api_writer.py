@@ -9,14 +9,17 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, Run
+from mlflow.exceptions import MlflowException
 
 from datadriver.tracking import registry
 from datadriver.tracking.model_files import adopt_mlmodel
 from datadriver.tracking.names import logged_name
 from datadriver.tracking.run_content import DATA_TAG, write_files
-from datadriver.tracking.writer import BATCH, CHALLENGER, RESULT_KEY, Entry, Origin, Registered
+from datadriver.tracking.writer import BATCH, CHALLENGER, RESULT_KEY, Entry, Figure, Origin, Registered
 
 _REQUEST_LIMIT = 100  # parameters that one request may carry
+_MOST_FIGURES = 1000  # and so many metrics
+_DELETED = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 
 
 class ApiWriter:
@@ -73,6 +76,10 @@ class ApiWriter:
         """See `Writer`."""
         return {version for version, texts in tags.items() if registry.tag_version(self._client, *version, texts)}
 
+    def add_figures(self, figures: Mapping[str, Sequence[Figure]]) -> frozenset[str]:
+        """See `Writer`."""
+        return frozenset(run_id for run_id, found in figures.items() if self._add(run_id, found))
+
     def discard_unfinished(self, batches: Collection[str]) -> None:
         """Nothing to do: whatever has artefacts has a run, which becomes KILLED."""
 
@@ -99,6 +106,23 @@ class ApiWriter:
     def _models(self, run: Run) -> Sequence[LoggedModel]:
         condition = f"source_run_id = '{run.info.run_id}'"
         return list(self._client.search_logged_models([self._experiment_id], condition))
+
+    def _add(self, run_id: str, figures: Sequence[Figure]) -> bool:
+        metrics = [Metric(*figure) for figure in figures]
+        try:
+            for start in range(0, len(metrics), _MOST_FIGURES):
+                self._client.log_batch(run_id, metrics[start : start + _MOST_FIGURES])
+        except MlflowException as error:
+            if error.error_code not in _DELETED or self._exists(run_id):
+                raise
+            return False
+        return True
+
+    def _exists(self, run_id: str) -> bool:
+        try:
+            return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException:
+            return False
 
     def _run(self, origin: Origin, entry: Entry, at: int, left: Run | None) -> tuple[str, LoggedModel]:
         """Write the run with its logged model; it stays RUNNING until its version is registered."""

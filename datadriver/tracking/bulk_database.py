@@ -63,13 +63,14 @@ def transact(engine: sa.Engine, work: Callable[[sa.Connection], _T]) -> _T:
     raise AssertionError("unreachable")
 
 
-def insert(
+def insert(  # noqa: PLR0913 - what may be there already, in three ways
     connection: sa.Connection,
     table: sa.Table,
     rows: Sequence[Row],
     *,
     skip: bool = False,
     replace: Collection[str] = (),
+    newer: Sequence[str] = (),
 ) -> None:
     """Insert rows that all have the same columns; none is fine.
 
@@ -79,6 +80,7 @@ def insert(
         rows: By column.
         skip: Leave a row alone whose primary key is there already.
         replace: Columns to overwrite in a row whose primary key is there already.
+        newer: Columns by which, in this order, a row must be greater than the one there to overwrite it; none: always.
     """
     if not rows:
         return
@@ -88,7 +90,9 @@ def insert(
     elif replace:
         keys = [column.name for column in table.primary_key]
         changed = {name: statement.excluded[name] for name in replace}
-        statement = statement.on_conflict_do_update(index_elements=keys, set_=changed)
+        there, given = ([source[name] for name in newer] for source in (table.c, statement.excluded))
+        only = sa.tuple_(*given) > sa.tuple_(*there) if newer else None
+        statement = statement.on_conflict_do_update(index_elements=keys, set_=changed, where=only)
     connection.execute(statement, parameters)
 
 

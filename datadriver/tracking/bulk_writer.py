@@ -18,8 +18,9 @@ from datadriver.tracking import bulk_versions
 from datadriver.tracking.bulk_announcements import Announcements
 from datadriver.tracking.bulk_artefacts import Artefacts
 from datadriver.tracking.bulk_database import analyze, insert, open_engine, transact
+from datadriver.tracking.bulk_figures import add_figures
 from datadriver.tracking.bulk_rows import RUN_TABLES, Draft, Numbered, Rows, table
-from datadriver.tracking.writer import CHALLENGER, Entry, Origin, Registered
+from datadriver.tracking.writer import CHALLENGER, Entry, Figure, Origin, Registered
 
 _DATA = table(models.SqlDataset)
 
@@ -65,6 +66,10 @@ class BulkWriter:
     def set_champions(self, versions: Mapping[str, int | None]) -> None:
         """See `Writer`."""
         transact(self._engine, lambda connection: bulk_versions.set_champions(connection, versions))
+
+    def add_figures(self, figures: Mapping[str, Sequence[Figure]]) -> frozenset[str]:
+        """See `Writer`."""
+        return transact(self._engine, lambda connection: add_figures(connection, figures))
 
     def discard_unfinished(self, batches: Collection[str]) -> None:
         """See `Writer`."""

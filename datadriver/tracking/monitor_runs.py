@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -23,15 +23,13 @@ from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.monitor_figures import INSTANCE, fleet_figures, instance_figures
 from datadriver.tracking.run_content import mlflow_key
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
+from datadriver.tracking.writer import Figure
 
 KIND = ("datadriver.kind", "monitoring")
 """Name and value of the tag by which the fleet's run is found."""
 
 _WRITTEN = "datadriver.monitoring.written_at"  # newest fact that is recorded already
-_REQUEST_LIMIT = 1000  # metrics that one request may carry
+_AT_ONCE = 10_000  # figures in one transaction, where the store is a database
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def record_monitor_runs(
             return MonitorRuns(run_id)
         instances, gone = _record_instances(tracker, ledger, new, window)
         touched = facts[facts["window_end"].isin(new["window_end"].unique())]
-        _log(tracker, run_id, fleet_figures(touched), window)
+        tracker.writer.add_figures({run_id: list(_figures(fleet_figures(touched), window))})
         _keep(tracker, run_id, touched, report)
         tracker.client.set_tag(run_id, _WRITTEN, new["written_at"].max().isoformat())
         tracker.client.set_terminated(run_id)
@@ -106,16 +104,20 @@ def _fleet_run(tracker: Tracker) -> tuple[str, str | None]:
 def _record_instances(
     tracker: Tracker, ledger: Ledger, new: pd.DataFrame, window: timedelta | int
 ) -> tuple[int, tuple[str, ...]]:
-    """Log the figures of each instance on the run of the version that was judged, in one request each."""
-    figures, runs = instance_figures(new), _run_ids(ledger)
-    done, gone = 0, []
-    for (unit, model, version), rows in figures.groupby(INSTANCE):
-        run_id = runs.get((str(unit), str(model), int(str(version))))
-        if run_id is not None and _log_unless_deleted(tracker, run_id, rows, window):
-            done += 1
-        else:
-            gone.append(f"{unit}/{model} version {version}")
-    return done, tuple(gone)
+    """Add the figures of each instance to the run of the version that was judged, many instances at a time."""
+    figures, runs = instance_figures(new).sort_values(INSTANCE, ignore_index=True), _run_ids(ledger)
+    took: dict[tuple[str, str, int], bool] = {}
+    for start in range(0, len(figures), _AT_ONCE):
+        some = figures[start : start + _AT_ONCE]
+        judged = list(zip(*(some[name].tolist() for name in INSTANCE), strict=True))
+        by_run: dict[str, list[Figure]] = {}
+        for key, figure in zip(judged, _figures(some, window), strict=True):
+            if key in runs:
+                by_run.setdefault(runs[key], []).append(figure)
+        there = tracker.writer.add_figures(by_run)
+        took |= {key: runs.get(key) in there for key in judged}
+    gone = tuple(f"{unit}/{model} version {version}" for (unit, model, version), ours in took.items() if not ours)
+    return len(took) - len(gone), gone
 
 
 def _run_ids(ledger: Ledger) -> Mapping[tuple[str, str, int], str]:
@@ -125,46 +127,16 @@ def _run_ids(ledger: Ledger) -> Mapping[tuple[str, str, int], str]:
     return {(unit, model, version): run_id for unit, model, version, run_id in found}
 
 
-def _log_unless_deleted(tracker: Tracker, run_id: str, figures: pd.DataFrame, window: timedelta | int) -> bool:
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - loaded with the client, not before
-
-    try:
-        _log(tracker, run_id, figures, window)
-    except MlflowException as error:
-        if error.error_code not in {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}:
-            raise
-        if _exists(tracker, run_id):
-            raise
-        return False
-    return True
-
-
-def _exists(tracker: Tracker, run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
-
-    try:
-        return bool(tracker.client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException:
-        return False
-
-
-def _log(tracker: Tracker, run_id: str, figures: pd.DataFrame, window: timedelta | int) -> None:
-    metrics = list(_metrics(figures, window))
-    for start in range(0, len(metrics), _REQUEST_LIMIT):
-        tracker.client.log_batch(run_id, metrics[start : start + _REQUEST_LIMIT])
-
-
-def _metrics(figures: pd.DataFrame, window: timedelta | int) -> Iterator[Metric]:
-    from mlflow.entities import Metric  # noqa: PLC0415 - as above
-
+def _figures(figures: pd.DataFrame, window: timedelta | int) -> Iterator[Figure]:
     starts, ends = figures["window_start"], figures["window_end"]
     if isinstance(window, timedelta):
         steps = starts.astype("int64") // (window // timedelta(microseconds=1))
         times = ends.astype("int64") // 1000
     else:
         steps, times = starts // window, ends.clip(lower=0)  # a step has no time; MLflow wants one, the same each time
-    for name, value, step, time in zip(figures["name"], figures["value"], steps, times, strict=True):
-        yield Metric(mlflow_key(name), float(value), int(time), int(step))
+    names = figures["name"].map({name: mlflow_key(name) for name in figures["name"].unique()})
+    columns = (names, figures["value"], times, steps)
+    return (Figure(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _keep(tracker: Tracker, run_id: str, facts: pd.DataFrame, report: Path | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from datadriver.config.fleet import Instance
 from datadriver.tracking.liveness import now
@@ -119,6 +119,15 @@ def version_of(trained: Trained, registered: Registered, path: str) -> Version:
     )
 
 
+class Figure(NamedTuple):
+    """A finite figure of a run: what it measures, at which step, and when, in milliseconds since 1970."""
+
+    name: str
+    value: float
+    at: int
+    step: int
+
+
 class Writer(Protocol):
     """Writes into the experiment of one use case."""
 
@@ -137,6 +146,12 @@ class Writer(Protocol):
 
     def tag_versions(self, tags: Mapping[tuple[str, int], Mapping[str, str]]) -> set[tuple[str, int]]:
         """Set tags of versions, by registered model and number; returns the versions that the store has."""
+
+    def add_figures(self, figures: Mapping[str, Sequence[Figure]]) -> frozenset[str]:
+        """Add figures to runs, by run id, and return the runs that took them: one that was deleted does not.
+
+        What a run has already stays once.
+        """
 
     def discard_unfinished(self, batches: Collection[str]) -> None:
         """Remove artefacts that these batches wrote and did not come to record."""
