@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from datadriver.config.fleet import Asset, Instance
+from datadriver.config.fleet import Asset, Instance, Unit
 from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, format_instant, parse_instant
@@ -128,7 +128,7 @@ class Scoring:
             for asset in instance.unit.assets:
                 if asset.id in chosen:
                     since = self._since(last.get((key, asset.id)))
-                    tasks.setdefault(asset.id, []).append(ScoreTask(instance, champions[key], since))
+                    tasks.setdefault(asset.id, []).append(ScoreTask(_on(instance, asset), champions[key], since))
         jobs = [
             ScoreJob(self.root, resolve(self.usecase, found[asset]), found[asset], tuple(todo), self.window)
             for asset, todo in tasks.items()
@@ -191,6 +191,11 @@ class Scoring:
         records = [_record(stretch, name) for stretch in group]
         self.ledger.record_scores(records)
         self._written += records
+
+
+def _on(instance: Instance, asset: Asset) -> Instance:
+    """Return the instance without the other assets of its unit, which would go to the workers with each asset."""
+    return replace(instance, unit=Unit(instance.unit.key, (asset,), instance.unit.pooled))
 
 
 def _lost(job: ScoreJob, answer: Answer) -> ScoredAsset:
