@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,14 @@ class Watched:
     output: str
 
 
-def watch(command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None) -> Watched:
-    """Run a command to its end; one that fails ends the benchmark with what it said."""
+def watch(
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    allowed: Collection[int] = (0,),
+) -> Watched:
+    """Run a command to its end; one that fails, by its exit code, ends the benchmark with what it said."""
     began, before = time.perf_counter(), _cpu()
     with subprocess.Popen(
         command,
@@ -46,7 +52,7 @@ def watch(command: Sequence[str], *, folder: Path, environment: Mapping[str, str
         output, errors = process.communicate()
         seconds = time.perf_counter() - began
         looker.stop()
-    if process.returncode:
+    if process.returncode not in allowed:
         raise SystemExit(
             f"{' '.join(command[:4])} ended with {process.returncode}:\n{output[-2000:]}\n{errors[-4000:]}"
         )
