@@ -81,7 +81,8 @@ def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) 
     """
     read = _steps(column) if dial.kind == "step" else _times(column, dial, groups)
     readable = read.valid if read.refused is None else read.valid | read.refused
-    bad = dial.issue("bad_stamp", ~readable & column.notna().to_numpy(), column.to_numpy())
+    absent = column.isna().to_numpy()
+    bad = dial.issue("bad_stamp", ~readable & ~absent, column)
     if bad and not readable.any():
         hint = (
             "check `index`"
@@ -92,7 +93,7 @@ def read_instants(column: pd.Series, dial: Dial, groups: Numbers | None = None) 
             f"{dial.where}: none of {len(column)} values of {column.name!r} is a {dial.kind}, "
             f"e.g. {bad[0].examples[0]!r}; {hint}"
         )
-    missing = dial.issue("bad_stamp", column.isna().to_numpy(), np.full(len(column), "empty"))
+    missing = dial.issue("bad_stamp", absent, np.broadcast_to("empty", len(column)))
     return Instants(read.numbers, read.valid, read.issues + _merged(bad, missing))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from datadriver.config.fleet import Asset
 from datadriver.data.clean import Notation, is_number_like
@@ -24,6 +25,8 @@ from datadriver.errors import DataError
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _INT64 = 2**63
 _JUDGED_ROWS = 1000
+_MANY_BYTES = 10**7
+"""From here on threads gain more than they cost."""
 
 
 class ParquetReader:
@@ -112,7 +115,8 @@ class ParquetReader:
         wanted = [field.name for field in part.schema if _is_wanted(field, query)]
         condition = self._filter(part.schema, query)
         if not part.mixed:
-            return _scan(part, wanted, condition)
+            plain = condition is None and part.local and not part.keys and not self._origin.options
+            return _whole(part, wanted) if plain else _scan(part, wanted, condition)
         touched = part.fragment.subset(condition, schema=part.schema) if condition is not None else part.fragment
         rows = sum(group.num_rows for group in touched.row_groups)
         if not rows:
@@ -184,7 +188,18 @@ class ParquetReader:
 
 
 def _scan(part: Part, wanted: list[str], condition: Any) -> pa.Table:
-    return ds.Scanner.from_fragment(part.fragment, schema=part.schema, columns=wanted, filter=condition).to_table()
+    threads = part.fragment.num_row_groups > 1  # they share row groups between them: for one they cost and gain nothing
+    scanner = ds.Scanner.from_fragment(
+        part.fragment, schema=part.schema, columns=wanted, filter=condition, use_threads=threads
+    )
+    return scanner.to_table()
+
+
+def _whole(part: Part, wanted: list[str]) -> pa.Table:
+    """Read all rows of a file on this machine, in half the time that a scanner takes for a small one."""
+    file = pq.ParquetFile(part.fragment.path, metadata=part.fragment.metadata)
+    columns = None if len(wanted) == len(part.schema) else wanted
+    return file.read(columns, use_threads=part.fragment.num_row_groups > 1).select(wanted)
 
 
 def _pieces(part: Part, column: str) -> Iterator[pa.Table]:
@@ -268,7 +283,7 @@ def _equals(column: str, kind: pa.DataType, asset_id: str) -> Any:
 def _to_pandas(tables: list[pa.Table]) -> pd.DataFrame:
     try:
         table = tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
-        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, use_threads=table.nbytes > _MANY_BYTES)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         # A tag that is a number in one file and text in another: pandas keeps each value as it is.
         frame = pd.concat([table.to_pandas(ignore_metadata=True) for table in tables], ignore_index=True)

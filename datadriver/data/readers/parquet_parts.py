@@ -31,6 +31,7 @@ class Part:
         keys: the keys and their values.
         state: name, size and time of change.
         mixed: whether it holds many assets in any order.
+        local: whether it is on this machine.
     """
 
     fragment: Any
@@ -38,6 +39,7 @@ class Part:
     keys: Mapping[str, str | None]
     state: tuple[object, ...]
     mixed: bool
+    local: bool
 
 
 def parts_of(origin: Origin, asset: Asset) -> tuple[Part, ...]:
@@ -103,6 +105,7 @@ def _parts(origin: Origin, files: Files, fragments: Iterator[Any], layout: pa.Sc
             ds.get_partition_keys(one.partition_expression),
             file_state(files, one.path),
             inside and not _is_sorted_by(one.metadata, str(column)),
+            files.local,
         )
 
 
