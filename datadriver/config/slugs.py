@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 
 _HASHED = re.compile(r".*-(?=[0-9]*[a-f])[0-9a-f]{8}", re.DOTALL)
 
 
-def slug(text: str, *, extra: str = "._-", max_length: int = 100, lower: bool = False) -> str:
+def slug(
+    text: str, *, extra: str = "._-", max_length: int = 100, lower: bool = False, reserved: Collection[str] = ()
+) -> str:
     """Make a name out of ASCII letters, digits and `extra`, different for different texts.
 
     A text that is such a name already stays as it is. Otherwise a readable part is followed by 8 hex digits of the
@@ -23,11 +26,12 @@ def slug(text: str, *, extra: str = "._-", max_length: int = 100, lower: bool = 
         extra: Characters allowed besides letters and digits; never first or last.
         max_length: Longest result, 16 or more.
         lower: Whether upper-case letters must be changed too (Docker repositories).
+        reserved: Texts that would be such names, and must be changed all the same.
     """
     allowed = ("" if lower else "A-Z") + "a-z0-9"
     inner = allowed + re.escape(extra)
     plain = re.fullmatch(f"[{allowed}]([{inner}]*[{allowed}])?", text)
-    if plain and len(text) <= max_length and not _HASHED.fullmatch(text):
+    if plain and len(text) <= max_length and not _HASHED.fullmatch(text) and text not in reserved:
         return text
     readable = re.sub(f"[^{inner}]+", "-", text.lower() if lower else text)
     readable = re.sub(f"^[^{allowed}]+|[^{allowed}]+$", "", readable)[: max_length - 9]
