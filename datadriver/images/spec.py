@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,21 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 """Not compressed: compressors differ between machines, and a model is a few kilobytes."""
+
+_SETTINGS = (
+    "Cmd",
+    "Entrypoint",
+    "Env",
+    "ExposedPorts",
+    "Healthcheck",
+    "Labels",
+    "Shell",
+    "StopSignal",
+    "User",
+    "Volumes",
+    "WorkingDir",
+)
+"""What counts of an image's `config`: the fields of the specification, and Docker's `Healthcheck` and `Shell`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,19 @@ class BaseImage:
         """What images on it depend on: sha256 over everything but where it was found and how it is compressed."""
         said = (self.architecture, self.os, self.variant, self.created, self.settings, self.diff_ids)
         return sha256(_json(said))
+
+    @cached_property
+    def config(self) -> bytes:
+        """Its configuration as we would write it."""
+        known = {
+            "architecture": self.architecture,
+            "os": self.os,
+            "variant": self.variant,
+            "created": self.created,
+            "config": self.settings,
+            "rootfs": {"type": "layers", "diff_ids": self.diff_ids},
+        }
+        return _json({name: value for name, value in known.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -101,15 +129,7 @@ class Image:
             "Entrypoint": list(self.entrypoint),
             "Cmd": list(self.command),
         }
-        known = {
-            "architecture": base.architecture,
-            "os": base.os,
-            "variant": base.variant,
-            "created": base.created,
-            "config": settings,
-            "rootfs": {"type": "layers", "diff_ids": [*base.diff_ids, self.layer_digest]},
-        }
-        return _json({name: value for name, value in known.items() if value is not None})
+        return replace(base, settings=settings, diff_ids=(*base.diff_ids, self.layer_digest)).config
 
     @cached_property
     def id(self) -> str:
@@ -134,6 +154,15 @@ class Image:
     def digest(self) -> str:
         """The image's digest in a registry: sha256 of its manifest."""
         return sha256(self.manifest)
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts of an image's `config`, empty values left out: the same from an engine and a registry.
+
+    >>> settings_of({"User": "10001", "Hostname": "vm", "Volumes": None, "Labels": {}})
+    {'User': '10001'}
+    """
+    return {name: config[name] for name in _SETTINGS if config.get(name)}
 
 
 def sha256(content: bytes) -> str:
