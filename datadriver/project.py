@@ -314,6 +314,7 @@ class Project:
 
         due = self.plan(selection, force=force, verify=verify, until=until)
         if not any(item.due for item in due):
+            self._clear()
             return TrainReport(None, due)
         self._require_checked()
         end = None if until is None else self._instant(until)
@@ -339,32 +340,41 @@ class Project:
         reason: str = "",
     ) -> tuple[Release | None, tuple[Candidate, ...]]:
         """Make challengers champions where they pass the gate, and record it as a release."""
+        from datadriver.fleet.batches import batch
         from datadriver.tracking import releases
 
         chosen = self.select(selection)
+        self._finish_releases()
         candidates = releases.diff(self.ledger, chosen, version=version, force=force, manual=manual)
         if not any(candidate.promotes for candidate in candidates):
             return None, candidates  # without waiting for MLflow
-        return releases.promote(
-            self.ledger,
-            self.tracker,
-            chosen,
-            by=_user(),
-            reason=reason,
-            version=version,
-            force=force,
-            manual=manual,
-        )
+        tracker = self.tracker
+        with batch(self.ledger, "promote") as made:
+            return releases.promote(
+                self.ledger,
+                tracker,
+                chosen,
+                by=_user(),
+                reason=reason,
+                version=version,
+                force=force,
+                manual=manual,
+                batch=made.id,
+            )
 
     def rollback(self, selection: Selection | None = None, *, release: int | None = None, reason: str = "") -> Release:
         """Give instances back the champion that they had before; default: all of the newest release."""
+        from datadriver.fleet.batches import batch
         from datadriver.tracking import releases
         from datadriver.tracking.records import Key
 
         chosen = None if selection is None else [Key(one.unit.key, one.model) for one in self.select(selection)]
-        return releases.rollback(
-            self.ledger, self.tracker, by=_user(), reason=reason, instances=chosen, release=release
-        )
+        self._finish_releases()
+        tracker = self.tracker
+        with batch(self.ledger, "rollback") as made:
+            return releases.rollback(
+                self.ledger, tracker, by=_user(), reason=reason, instances=chosen, release=release, batch=made.id
+            )
 
     def releases(self, *, limit: int | None = None) -> tuple[Release, ...]:
         """Return the releases, newest first."""
@@ -525,6 +535,23 @@ class Project:
         limits = limits_of(self.usecase.workers, count)
         with Workers(count, environment=PINNED, limits=limits, verbose=self.verbose) as crew:
             yield crew
+
+    def _clear(self) -> None:
+        """Clear up after a killed training even if there is nothing left to train; else without waiting for MLflow."""
+        from datadriver.tracking import queries
+
+        if queries.abandoned(self.ledger, "train"):
+            from datadriver.fleet.leftovers import clear
+
+            clear(self.ledger, self.tracker, self.root)
+
+    def _finish_releases(self) -> None:
+        """Set the aliases of releases whose command was killed before it came to that."""
+        from datadriver.tracking import queries, releases
+
+        if killed := queries.abandoned(self.ledger, "promote", "rollback"):
+            releases.reconcile(self.ledger, self.tracker, queries.standings(self.ledger))
+            self.ledger.bury(killed)
 
     def _require_checked(self) -> None:
         problems: Sequence[str] = self.check()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from hypothesis import settings
 
 # Every day the same few examples, so that a change is judged by what it changes; `make soak` searches for new ones.
@@ -21,6 +26,7 @@ settings.register_profile("daily", max_examples=40, deadline=None, derandomize=T
 settings.register_profile("soak", max_examples=10_000, deadline=None)
 settings.load_profile("daily")
 
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
 ASSETS = ("P-1", "P-2", "15/9-F-1 C")
 
 YAML = """
@@ -84,6 +90,15 @@ def sensor_rows(asset: str, *, rows: int = 200, start: str = "2026-03-01", seed:
             "flow": flow,
             "temperature": 40 + 2 * current - 3 * flow + generator.normal(0, 0.5, rows),
         }
+    )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=0,
+        help="random moments at which commands are killed, for tests/soak (default: few)",
     )
 
 
@@ -192,3 +207,64 @@ def served(_served: TinyCase, tmp_path: Path) -> TinyCase:
     """The same, trained, promoted and scored; a copy, so that tests may change it."""
     shutil.copytree(_served.root, tmp_path / "tiny")
     return TinyCase(tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: str) -> Callable[..., str]:
+    """Makes a PostgreSQL database, empty or as a copy of another one to which nobody is connected; gives its URL."""
+
+    def create(template: str | None = None) -> str:
+        name = f"datadriver_{uuid.uuid4().hex}"
+        copied = f" TEMPLATE {template.rpartition('/')[2]}" if template else ""
+        engine = sa.create_engine(f"{postgres.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}{copied}")
+        engine.dispose()
+        return f"{postgres}/{name}"
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def migrated_database(new_database: Callable[..., str]) -> str:
+    """URL of a PostgreSQL database with MLflow's tables, which nobody is connected to: a template."""
+    uri = new_database()
+    code = (
+        "import sys; from pathlib import Path; from datadriver.config.sections import Tracking; "
+        "from datadriver.tracking.mlflow_store import connect; connect(Tracking(uri=sys.argv[1]), Path())"
+    )
+    subprocess.run([sys.executable, "-c", code, uri], check=True, timeout=120)
+    return uri
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own on a free port, as URL without database."""
+    if not (POSTGRES / "initdb").exists():
+        pytest.skip(f"no PostgreSQL in {POSTGRES}")
+    if os.getuid() != 0:
+        pytest.skip("starting PostgreSQL as its own user needs root")
+    try:
+        account = pwd.getpwnam("postgres")
+    except KeyError:
+        pytest.skip("there is no user postgres")
+    home = (
+        Path("/tmp") / f"datadriver-postgres-{os.getpid()}"
+    )  # where the user postgres may go, unlike pytest's folders
+    home.mkdir(mode=0o700)
+    os.chown(home, account.pw_uid, account.pw_gid)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def run(*command: str) -> None:
+        subprocess.run(command, user="postgres", check=True, capture_output=True, timeout=60, cwd=home)
+
+    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+    try:
+        run(str(POSTGRES / "initdb"), "-D", f"{home}/data", "-A", "trust", "-U", "postgres", "--no-sync")
+        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
+        yield f"postgresql://postgres@127.0.0.1:{port}"
+        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

@@ -15,7 +15,7 @@ from types import FrameType
 
 import click
 
-from datadriver import __version__
+from datadriver import __version__, failpoints
 from datadriver.cli.output import Output
 from datadriver.errors import ConfigError, DatadriverError
 from datadriver.fleet.failures import full_disk
@@ -53,6 +53,7 @@ def _commands() -> click.Command:
 
 def _invoke(arguments: Sequence[str], output: Output, command: click.Command) -> int:
     try:
+        failpoints.armed()  # a misspelt one must not pass for a run that nothing could kill
         # Not `command.main`, which has its own ideas about broken pipes and interrupts.
         with command.make_context("datadriver", list(arguments), obj=output) as context:
             code = command.invoke(context)

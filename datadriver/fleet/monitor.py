@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from datadriver import failpoints
 from datadriver.config.fleet import Asset, Instance
 from datadriver.config.sections import UseCase
 from datadriver.data.window import Instant, Window, as_number, parse_instant
@@ -127,6 +128,7 @@ class Monitoring:
             plan = self._plan(instances, assets, newest)
             looks = plan.looks()
             self._work(looks, made)
+        failpoints.reach("facts-recorded")
         # Once the batch is done: the metrics say when that was.
         handed = hand_on(self.usecase, self.root, self.ledger, self.tracker, self.fleet, end=plan.end)
         return self._report(made, plan, looks, handed, time.monotonic() - started)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from datadriver import failpoints
 from datadriver.config.fleet import Asset, Instance, Unit
 from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
@@ -188,6 +189,7 @@ class Scoring:
         if not group:
             return
         name = write_scores(self._path, group)
+        failpoints.reach("scores-written")
         records = [_record(stretch, name) for stretch in group]
         self.ledger.record_scores(records)
         self._written += records

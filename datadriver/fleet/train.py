@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from datadriver.data.window import Instant
 from datadriver.errors import DatadriverError, UnavailableError
 from datadriver.fleet.batches import batch
 from datadriver.fleet.failures import full_disk
+from datadriver.fleet.leftovers import clear, scratch_place
 from datadriver.fleet.outcomes import Miss, failure
 from datadriver.fleet.plan import Due
 from datadriver.fleet.pool import Workers
@@ -94,12 +95,13 @@ class Training:
         if not wanted:
             return TrainReport(None, tuple(due))
         started = time.monotonic()
+        clear(self.ledger, self.tracker, self.root)
         self._code = code_digest(self.root, self.usecase.name)
         revision = code_revision(self.root)
         with (
             batch(self.ledger, "train", code_revision=revision) as made,
             self._tracked(made) as parent,
-            scratch_folder(self.root, made.id, dead=queries.dead_batches(self.ledger)) as scratch,
+            scratch_folder(self.root, made.id) as scratch,
             leases.renewing(self.ledger, made.id),
         ):
             turns = Turns(self.ledger, made.id)
@@ -122,8 +124,7 @@ class Training:
 
     @contextmanager
     def _tracked(self, made: Batch) -> Iterator[str]:
-        """Give the batch's parent run in MLflow, after what dead batches left there unfinished."""
-        self.tracker.discard_unfinished(queries.dead_batches(self.ledger))
+        """Give the batch's parent run in MLflow."""
         parent = self.tracker.start_batch(made)
         try:
             yield parent
@@ -178,19 +179,13 @@ def _figures(outcomes: Sequence[Outcome], pooled: Mapping[str, Mapping[str, floa
 
 
 @contextmanager
-def scratch_folder(root: Path, batch: str, *, dead: Collection[str]) -> Iterator[Path]:
-    """Give a folder for model files on their way, on the disk of the use case; it goes however the block ends.
-
-    What batches that were killed left there goes, too; other batches may be at work beside this one.
-    """
-    place = root / ".datadriver" / "tmp"
-    folder = place / batch
+def scratch_folder(root: Path, batch: str) -> Iterator[Path]:
+    """Give a folder for model files on their way; it goes however the block ends."""
+    folder = scratch_place(root, batch)
     try:
-        for left in dead:
-            shutil.rmtree(place / left, ignore_errors=True)
         folder.mkdir(parents=True)
     except OSError as error:
-        raise full_disk(error) or UnavailableError(f"cannot write to {place}: {error.strerror}") from error
+        raise full_disk(error) or UnavailableError(f"cannot write to {folder}: {error.strerror}") from error
     try:
         yield folder
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
+from datadriver import failpoints
 from datadriver.fleet.plan import Due
 from datadriver.tracking import leases, queries
 from datadriver.tracking.ledger import Ledger
@@ -56,6 +57,7 @@ class Turns:
     def _take(self, wanted: Sequence[Due]) -> frozenset[Key]:
         keys = [one.key for one in wanted]
         granted = leases.take(self._ledger, keys, self._batch)
+        failpoints.reach("leases-taken")
         # Only now: whoever held a lease until a moment ago may have done the job.
         last = queries.last_outcomes(self._ledger, fingerprinted=True, keys=granted)
         holders = leases.holders(self._ledger, [key for key in keys if key not in granted])

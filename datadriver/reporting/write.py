@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from datadriver import failpoints
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.fleet.pool import Workers
@@ -75,6 +76,7 @@ def write_report(
         done = list(_written(jobs, workers, progress or Silent()))
         size = sum(part.bytes for part in done) + _write_models(facts, done, draft / "models")
         size += _write(draft / INDEX, render_fleet(facts))
+        failpoints.reach("report-drafted")
         _swap(draft, out)
     return ReportResult(
         path=out / INDEX,

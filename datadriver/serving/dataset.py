@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
+from datadriver import failpoints
 from datadriver.data.window import Instant, Window
 from datadriver.errors import UnavailableError
 
@@ -100,6 +101,7 @@ def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: 
     try:
         with filesystem.open(draft, "wb") as file:
             pq.write_table(rows, file, compression="zstd")
+        failpoints.reach("dataset-drafted")
         filesystem.mv(draft, target)
     except BaseException:
         if filesystem.exists(draft):

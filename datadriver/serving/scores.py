@@ -49,8 +49,11 @@ class Stretch:
     frame: pd.DataFrame
 
     def digest(self) -> str:
-        """Return the sha256 of everything that is stored, but for the time of writing."""
-        said = (self.unit, self.model, self.asset, self.version, self.role, self.result_key, self.verdict, self.reason)
+        """Return the sha256 of what is stored, but for the time of writing and the reason.
+
+        A reason may say how old the data are at that time: the same scores would not find their file again.
+        """
+        said = (self.unit, self.model, self.asset, self.version, self.role, self.result_key, self.verdict)
         return hashlib.sha256(f"{said!r}{frame_digest(self.frame)}".encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from functools import partial
 import sqlalchemy as sa
 from mlflow.store.tracking.dbmodels import models
 
+from datadriver import failpoints
 from datadriver.tracking import bulk_versions
 from datadriver.tracking.bulk_announcements import Announcements
 from datadriver.tracking.bulk_artefacts import Artefacts
@@ -51,9 +52,11 @@ class BulkWriter:
         if not entries:
             return []
         places = self._announcements.announce(origin.parent, len(entries))
+        failpoints.reach("results-announced")
         drafts = [Draft(entry, place) for entry, place in zip(entries, places, strict=True)]
         try:
             self._artefacts.lay(drafts)
+            failpoints.reach("artefacts-laid")
             registered, waste = transact(self._engine, partial(self._write, origin, drafts))
         except BaseException:
             with suppress(Exception):  # what cannot be cleared now, the next run clears
@@ -99,6 +102,7 @@ class BulkWriter:
         bulk_versions.point(connection, CHALLENGER, {one.name: one.number for one in registered})
         if len(new) == len(drafts):
             self._announcements.end(connection, origin.parent)
+        failpoints.reach("rows-pending")
         return registered, len(new) < len(drafts)
 
     def _number(self, connection: sa.Connection, rows: Rows, drafts: Sequence[Draft]) -> list[Numbered]:

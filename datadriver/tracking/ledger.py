@@ -6,7 +6,7 @@ import getpass
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from datadriver import failpoints
 from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
@@ -86,6 +87,7 @@ class Ledger:
         with self.writing() as connection:
             _bury_the_dead(connection)
             connection.execute(schema.batches.insert().values(asdict(batch)))
+        failpoints.reach("batch-started")
         return batch
 
     def finish_batch(self, batch: str, state: BatchState = "done") -> None:
@@ -94,6 +96,15 @@ class Ledger:
             connection.execute(
                 schema.batches.update().where(schema.batches.c.id == batch).values(state=state, finished_at=now())
             )
+
+    def bury(self, batches: Collection[str]) -> None:
+        """Record that batches whose process is gone were killed, and that nothing which they left behind is left."""
+        if not batches:
+            return
+        columns = schema.batches.c
+        dead = sa.and_(columns.id.in_(batches), columns.state.in_(("running", "killed")))
+        with self.writing() as connection:
+            connection.execute(schema.batches.update().where(dead).values(state="killed", finished_at=now()))
 
     def record_result(
         self, outcome: Outcome, *, version: Version | None = None, verdicts: Sequence[VerdictRecord] = ()
@@ -117,6 +128,8 @@ class Ledger:
             _put(connection, schema.outcomes, outcome_rows, key=["batch", "unit", "model"])
             for batch in {outcome.batch for outcome in outcomes}:
                 _show_life(connection, batch)
+            failpoints.reach("ledger-pending")
+        failpoints.reach("ledger-written")
 
     def record_verdicts(self, verdicts: Iterable[VerdictRecord]) -> None:
         """Record verdicts alone, as `validate` does; of two on one asset in a batch, the more severe stays."""
@@ -220,9 +233,7 @@ def _bury_the_dead(connection: sa.Connection) -> None:
     )
     dead = [row.id for row in running if not is_alive(row.host, row.pid, row.started_at, row.alive_at)]
     if dead:
-        connection.execute(
-            schema.batches.update().where(columns.id.in_(dead)).values(state="killed", finished_at=now())
-        )
+        connection.execute(schema.batches.update().where(columns.id.in_(dead)).values(state="killed"))
 
 
 def _show_life(connection: sa.Connection, batch: str) -> None:

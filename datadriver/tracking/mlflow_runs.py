@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datadriver import failpoints
 from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError
@@ -75,6 +76,7 @@ class Tracker:
                 self.experiment_id, milliseconds(batch.started_at), tags=_batch_tags(batch), run_name=name
             )
         self._batches[run.info.run_id] = batch.id
+        failpoints.reach("parent-started")
         return str(run.info.run_id)
 
     def finish_batch(self, run_id: str, *, metrics: Mapping[str, float] | None = None, failed: bool = False) -> None:
@@ -84,6 +86,7 @@ class Tracker:
         with self._asking():
             log(self.client, run_id, finite(metrics or {}))
             self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+            failpoints.reach("parent-finished")
             self.writer.finish()
 
     def parent_of(self, batch: Batch) -> str:
@@ -131,6 +134,7 @@ class Tracker:
             origin = Origin(parent, self._batch_of(parent), code_digest, code_revision)
             entries = [entry(self.usecase.name, origin, one) for one in trained]
             found = self.writer.record(origin, entries)
+        failpoints.reach("rows-written")
         return tuple(
             version_of(one, made, kept_path(made.source, self.root)) for one, made in zip(trained, found, strict=True)
         )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
+from datadriver.tracking.liveness import is_alive
 from datadriver.tracking.records import (
     Batch,
     Key,
@@ -167,10 +168,24 @@ def batches(ledger: Ledger, *, limit: int = 20) -> tuple[Batch, ...]:
     return tuple(Batch(**row) for row in rows)
 
 
-def dead_batches(ledger: Ledger) -> Collection[str]:
+def dead_batches(ledger: Ledger) -> frozenset[str]:
     """Ids of batches that were killed (`Ledger.start_batch` finds them) or broke off: both may leave things behind."""
     rows = _rows(ledger, sa.select(schema.batches.c.id).where(schema.batches.c.state.in_(("killed", "failed"))))
     return frozenset(row["id"] for row in rows)
+
+
+def abandoned(ledger: Ledger, *commands: str) -> frozenset[str]:
+    """Ids of batches of these commands that were killed, and after which nobody has cleared up (`Ledger.bury`)."""
+    columns = schema.batches.c
+    unfinished = sa.select(schema.batches).where(
+        columns.command.in_(commands), columns.state.in_(("running", "killed")), columns.finished_at.is_(None)
+    )
+    found = (Batch(**row) for row in _rows(ledger, unfinished))
+    return frozenset(
+        one.id
+        for one in found
+        if one.state == "killed" or not is_alive(one.host, one.pid, one.started_at, one.alive_at)
+    )
 
 
 def releases(ledger: Ledger, *, limit: int | None = None) -> tuple[Release, ...]:

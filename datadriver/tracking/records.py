@@ -30,7 +30,10 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """One command at work: who started it, where, on which revision of the code."""
+    """One command at work: who started it, where, on which revision of the code.
+
+    `finished_at` is when it ended; of one that was killed, when it was cleared up after it, if somebody did.
+    """
 
     id: str
     command: str

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from datadriver import failpoints
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError, nearest
 from datadriver.tracking import queries
@@ -129,6 +130,7 @@ def rollback(  # noqa: PLR0913 - the options of one command
     reason: str,
     instances: Collection[Key] | None = None,
     release: int | None = None,
+    batch: str | None = None,
 ) -> Release:
     """Give chosen instances, or all of one release (default: the newest), the champion that they had before.
 
@@ -145,7 +147,7 @@ def rollback(  # noqa: PLR0913 - the options of one command
         items = _undo(queries.releases(ledger), release, promotions)
     if not items:
         raise ConfigError("rollback: no instance was chosen")
-    made = ledger.record_release(items, action="rollback", by=by, reason=reason)
+    made = ledger.record_release(items, action="rollback", by=by, reason=reason, batch=batch)
     _mirror(tracker, made)
     return made
 
@@ -258,6 +260,7 @@ def _stands(key: Key, release: Release, promotions: Mapping[Key, Sequence[Standi
 
 
 def _mirror(tracker: Tracker | None, release: Release) -> None:
+    failpoints.reach("release-written")
     if tracker is None:
         return
     try:
@@ -267,3 +270,4 @@ def _mirror(tracker: Tracker | None, release: Release) -> None:
             f"release {release.id} stands, but not all aliases in MLflow follow it: {error.message}. "
             "`datadriver promote --reconcile` sets them"
         ) from error
+    failpoints.reach("aliases-set")

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
-import pwd
 import shutil
-import socket
 import sqlite3
-import subprocess
 import sys
 import textwrap
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -33,8 +28,6 @@ from datadriver.data.window import Window
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.training.results import Decision, Seen, TrainResult
-
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
 def _make_usecase(**changes: Any) -> UseCase:
@@ -201,26 +194,6 @@ def tracker(request: pytest.FixtureRequest, root: Path, usecase: UseCase) -> Tra
     return Tracker.open(usecase, root, bulk=request.param == "bulk")
 
 
-@pytest.fixture(scope="session")
-def migrated_database(postgres: str) -> str:
-    """URL of a PostgreSQL database with MLflow's tables, which nobody is connected to: a template."""
-    _create_database(postgres, "mlflow_template")
-    uri = f"{postgres}/mlflow_template"
-    code = (
-        "import sys; from pathlib import Path; from datadriver.config.sections import Tracking; "
-        "from datadriver.tracking.mlflow_store import connect; connect(Tracking(uri=sys.argv[1]), Path())"
-    )
-    subprocess.run([sys.executable, "-c", code, uri], check=True, timeout=120)
-    return uri
-
-
-def _create_database(server: str, what: str) -> None:
-    engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {what}")
-    engine.dispose()
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path, migrated_store: Path) -> Callable[..., Tracker]:
     """Opens a new tracking store in a folder of its own, in each kind of database that is written in bulk."""
@@ -231,45 +204,10 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path, migrated_store: Pa
         if request.param == "sqlite":
             shutil.copy(migrated_store, place / "mlflow.db")
             return Tracker.open(_make_usecase(), place.parent, bulk=bulk)
-        template: str = request.getfixturevalue("migrated_database")
-        server, database = template.rsplit("/", 1)[0], f"mlflow_{uuid.uuid4().hex}"
-        _create_database(server, f"{database} TEMPLATE mlflow_template")
-        return Tracker.open(_make_usecase(tracking={"uri": f"{server}/{database}"}), place.parent, bulk=bulk)
+        uri = request.getfixturevalue("new_database")(request.getfixturevalue("migrated_database"))
+        return Tracker.open(_make_usecase(tracking={"uri": uri}), place.parent, bulk=bulk)
 
     return open_
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of its own on a free port, as URL without database."""
-    if not (POSTGRES / "initdb").exists():
-        pytest.skip(f"no PostgreSQL in {POSTGRES}")
-    if os.getuid() != 0:
-        pytest.skip("starting PostgreSQL as its own user needs root")
-    try:
-        account = pwd.getpwnam("postgres")
-    except KeyError:
-        pytest.skip("there is no user postgres")
-    home = (
-        Path("/tmp") / f"datadriver-postgres-{os.getpid()}"
-    )  # where the user postgres may go, unlike pytest's folders
-    home.mkdir(mode=0o700)
-    os.chown(home, account.pw_uid, account.pw_gid)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def run(*command: str) -> None:
-        subprocess.run(command, user="postgres", check=True, capture_output=True, timeout=60, cwd=home)
-
-    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
-    try:
-        run(str(POSTGRES / "initdb"), "-D", f"{home}/data", "-A", "trust", "-U", "postgres", "--no-sync")
-        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
-        yield f"postgresql://postgres@127.0.0.1:{port}"
-        run(str(POSTGRES / "pg_ctl"), "-D", f"{home}/data", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
