@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from datadriver.config.fleet import Asset
@@ -13,7 +14,7 @@ from datadriver.data.window import Instant, Window
 from datadriver.errors import DatadriverError
 from datadriver.fleet.outcomes import Miss
 from datadriver.monitoring.store import monitor_path, read_facts
-from datadriver.monitoring.windows import back, length_of
+from datadriver.monitoring.windows import back, length_of, whole_windows
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 
@@ -63,10 +64,13 @@ def hand_on(  # noqa: PLR0913 - the stores of a use case
 def _record_runs(usecase: UseCase, root: Path, ledger: Ledger, tracker: Callable[[], Tracker], end: Instant) -> None:
     from datadriver.tracking.monitor_runs import record_monitor_runs  # noqa: PLC0415 - MLflow
 
-    newest = Window(back(usecase, end, usecase.monitor.history), None)
-    facts = read_facts(monitor_path(usecase, root), window=newest)
-    if len(facts):
-        record_monitor_runs(tracker(), ledger, facts=facts, window=length_of(usecase))
+    first = back(usecase, end, usecase.monitor.history)
+    windows = [*whole_windows(usecase, first, end), Window(back(usecase, end, 0), None)]
+    # One window of the whole fleet at a time: all of them together would need gigabytes for ten thousand models.
+    parts = (read_facts(monitor_path(usecase, root), window=window) for window in windows)
+    some = next((part for part in parts if len(part)), None)
+    if some is not None:
+        record_monitor_runs(tracker(), ledger, facts=chain([some], parts), window=length_of(usecase))
 
 
 def _write_metrics(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence[Asset]) -> Path | None:

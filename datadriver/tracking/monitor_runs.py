@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +29,9 @@ KIND = ("datadriver.kind", "monitoring")
 """Name and value of the tag by which the fleet's run is found."""
 
 _WRITTEN = "datadriver.monitoring.written_at"  # newest fact that is recorded already
+Judged = tuple[str, str, int]
+"""Unit, model and version."""
+
 _AT_ONCE = 10_000  # figures in one transaction, where the store is a database
 
 
@@ -43,16 +46,22 @@ class MonitorRuns:
 
 
 def record_monitor_runs(
-    tracker: Tracker, ledger: Ledger, *, facts: pd.DataFrame, window: timedelta | int, report: Path | None = None
+    tracker: Tracker,
+    ledger: Ledger,
+    *,
+    facts: Iterable[pd.DataFrame],
+    window: timedelta | int,
+    report: Path | None = None,
 ) -> MonitorRuns:
     """Record what monitoring found and MLflow does not know yet; the same again adds nothing.
 
     Args:
         tracker: the experiment of the use case.
         ledger: knows the run of each version.
-        facts: of the whole fleet (as `monitoring.store.read_facts` gives them, also of assets that this run did not
-            look at) over all windows that were written now, better over the last `monitor.history` windows: what an
-            earlier run could not record, because MLflow was down, is then recorded as well.
+        facts: some windows after the others, each of them whole: of the whole fleet (as `monitoring.store.read_facts`
+            gives them, also of assets that this run did not look at). Of all windows that were written now, better of
+            the last `monitor.history` windows: what an earlier run could not record, because MLflow was down, is then
+            recorded as well.
         window: `UseCase.monitor_window`.
         report: page of the fleet, kept beside the newest window's facts.
 
@@ -61,25 +70,33 @@ def record_monitor_runs(
     """
     with _asking(tracker):
         run_id, written = _fleet_run(tracker)
-        new = facts if written is None else facts[facts["written_at"] > pd.Timestamp(written)]
-        if new.empty:
-            return MonitorRuns(run_id)
-        instances, gone = _record_instances(tracker, ledger, new, window)
-        touched = facts[facts["window_end"].isin(new["window_end"].unique())]
-        tracker.writer.add_figures({run_id: list(_figures(fleet_figures(touched), window))})
-        _keep(tracker, run_id, touched, report)
-        tracker.client.set_tag(run_id, _WRITTEN, new["written_at"].max().isoformat())
-        tracker.client.set_terminated(run_id)
-    return MonitorRuns(run_id, touched["window_end"].nunique(), instances, gone)
+        took: dict[Judged, bool] = {}
+        ends: set[Any] = set()
+        newest = written
+        for part in facts:
+            new = part if written is None else part[part["written_at"] > written]
+            if new.empty:
+                continue
+            took |= _record_instances(tracker, ledger, new, window)
+            touched = part[part["window_end"].isin(new["window_end"].unique())]
+            tracker.writer.add_figures({run_id: list(_figures(fleet_figures(touched), window))})
+            _keep(tracker, run_id, touched)
+            ends |= set(touched["window_end"])
+            newest = max(new["written_at"].max(), newest or new["written_at"].max())
+        if ends and newest is not None:
+            if report is not None:
+                _keep_page(tracker, run_id, report, max(ends))
+            tracker.client.set_tag(run_id, _WRITTEN, newest.isoformat())
+            tracker.client.set_terminated(run_id)
+    gone = tuple(f"{unit}/{model} version {version}" for (unit, model, version), ours in took.items() if not ours)
+    return MonitorRuns(run_id, len(ends), len(took) - len(gone), gone)
 
 
 def record_report(tracker: Tracker, page: Path, end: pd.Timestamp | int) -> None:
     """Keep the fleet page of a report that reaches to `end` in the fleet's run, as `reports/<end>/fleet.html`."""
     with _asking(tracker):
         run_id, _ = _fleet_run(tracker)
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copyfile(page, Path(folder, "fleet.html"))
-            tracker.client.log_artifacts(run_id, folder, f"reports/{_named(end)}")
+        _keep_page(tracker, run_id, page, end)
         tracker.client.set_terminated(run_id)
 
 
@@ -89,12 +106,13 @@ def _asking(tracker: Tracker) -> AbstractContextManager[None]:
     return answering(tracker.uri)
 
 
-def _fleet_run(tracker: Tracker) -> tuple[str, str | None]:
+def _fleet_run(tracker: Tracker) -> tuple[str, pd.Timestamp | None]:
     """Return the id of the fleet's run, made where there is none, and until when it was written."""
     client, condition = tracker.client, f"tags.`{KIND[0]}` = '{KIND[1]}'"
     found = client.search_runs([tracker.experiment_id], condition, order_by=["attributes.start_time ASC"])
     if found:
-        return str(found[0].info.run_id), found[0].data.tags.get(_WRITTEN)
+        text = found[0].data.tags.get(_WRITTEN)
+        return str(found[0].info.run_id), pd.Timestamp(text) if text else None
     tags = dict([KIND, ("mlflow.source.name", "datadriver monitor"), ("mlflow.source.type", "PROJECT")])
     run = client.create_run(tracker.experiment_id, tags=tags, run_name="monitoring")
     client.set_terminated(run.info.run_id)  # at once, so that no kill leaves it unfinished
@@ -103,10 +121,10 @@ def _fleet_run(tracker: Tracker) -> tuple[str, str | None]:
 
 def _record_instances(
     tracker: Tracker, ledger: Ledger, new: pd.DataFrame, window: timedelta | int
-) -> tuple[int, tuple[str, ...]]:
-    """Add the figures of each instance to the run of the version that was judged, many instances at a time."""
-    figures, runs = instance_figures(new).sort_values(INSTANCE, ignore_index=True), _run_ids(ledger)
-    took: dict[tuple[str, str, int], bool] = {}
+) -> dict[Judged, bool]:
+    """Add the figures of each version to the run of its training, many at a time, and say which runs took them."""
+    figures, runs = instance_figures(new), _run_ids(ledger)
+    took: dict[Judged, bool] = {}
     for start in range(0, len(figures), _AT_ONCE):
         some = figures[start : start + _AT_ONCE]
         judged = list(zip(*(some[name].tolist() for name in INSTANCE), strict=True))
@@ -116,11 +134,10 @@ def _record_instances(
                 by_run.setdefault(runs[key], []).append(figure)
         there = tracker.writer.add_figures(by_run)
         took |= {key: runs.get(key) in there for key in judged}
-    gone = tuple(f"{unit}/{model} version {version}" for (unit, model, version), ours in took.items() if not ours)
-    return len(took) - len(gone), gone
+    return took
 
 
-def _run_ids(ledger: Ledger) -> Mapping[tuple[str, str, int], str]:
+def _run_ids(ledger: Ledger) -> Mapping[Judged, str]:
     table = schema.versions.c
     with ledger.reading() as connection:
         found = connection.execute(sa.select(table.unit, table.model, table.version, table.run_id)).all()
@@ -139,16 +156,20 @@ def _figures(figures: pd.DataFrame, window: timedelta | int) -> Iterator[Figure]
     return (Figure(*row) for row in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _keep(tracker: Tracker, run_id: str, facts: pd.DataFrame, report: Path | None) -> None:
-    """Upload each window's facts, and the report beside those of the newest."""
+def _keep(tracker: Tracker, run_id: str, facts: pd.DataFrame) -> None:
+    """Upload each window's facts."""
     with tempfile.TemporaryDirectory() as folder:
         for end, rows in facts.groupby("window_end"):
             place = Path(folder, _named(end))
             place.mkdir()
             rows.to_parquet(place / "facts.parquet", index=False, compression="zstd")
-        if report is not None:
-            shutil.copyfile(report, Path(folder, _named(facts["window_end"].max()), "fleet.html"))
         tracker.client.log_artifacts(run_id, folder, "reports")
+
+
+def _keep_page(tracker: Tracker, run_id: str, page: Path, end: pd.Timestamp | int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(page, Path(folder, "fleet.html"))
+        tracker.client.log_artifacts(run_id, folder, f"reports/{_named(end)}")
 
 
 def _named(end: Any) -> str:

@@ -98,7 +98,7 @@ def test_a_champions_run_gets_a_figure_for_each_check_and_window(
         {"check": "freshness", "measure": "s", "value": 600.0},
         days=2,
     )
-    done = record_monitor_runs(tracker, book, facts=facts, window=DAY)
+    done = record_monitor_runs(tracker, book, facts=[facts], window=DAY)
     assert (done.windows, done.instances, done.gone) == (2, 1, ())
     metrics = tracker.client.get_run(run_id).data.metrics
     assert metrics == {
@@ -115,11 +115,11 @@ def test_a_champions_run_gets_a_figure_for_each_check_and_window(
 def test_the_same_windows_again_add_nothing(tracker: Tracker, book: Ledger, champion: Made) -> None:
     run_id = champion()
     facts = rows(DRIFT, days=3)
-    first = record_monitor_runs(tracker, book, facts=facts, window=DAY)
-    assert record_monitor_runs(tracker, book, facts=facts, window=DAY) == MonitorRuns(first.run_id)
+    first = record_monitor_runs(tracker, book, facts=[facts], window=DAY)
+    assert record_monitor_runs(tracker, book, facts=[facts], window=DAY) == MonitorRuns(first.run_id)
     # Killed before it could say how far it had come, it does everything once more.
     tracker.client.set_tag(first.run_id, "datadriver.monitoring.written_at", "2026-01-01T00:00:00+00:00")
-    assert record_monitor_runs(tracker, book, facts=facts, window=DAY).windows == 3
+    assert record_monitor_runs(tracker, book, facts=[facts], window=DAY).windows == 3
     assert len(history(tracker, run_id, "monitor.drift.psi")) == 3
     assert len(history(tracker, first.run_id, "assets.alarm")) == 3
 
@@ -128,9 +128,9 @@ def test_what_could_not_be_recorded_is_recorded_with_the_next_run(
     tracker: Tracker, book: Ledger, champion: Made
 ) -> None:
     run_id = champion()
-    record_monitor_runs(tracker, book, facts=rows(DRIFT), window=DAY)
+    record_monitor_runs(tracker, book, facts=[rows(DRIFT)], window=DAY)
     missed, newest = rows(DRIFT, start=1, written=2), rows(DRIFT, start=2, written=3)
-    done = record_monitor_runs(tracker, book, facts=pd.concat([rows(DRIFT), missed, newest]), window=DAY)
+    done = record_monitor_runs(tracker, book, facts=[pd.concat([rows(DRIFT), missed, newest])], window=DAY)
     assert done.windows == 2
     assert [step - ORDINAL for step, _ in history(tracker, run_id, "monitor.drift.psi")] == [0, 1, 2]
 
@@ -139,9 +139,9 @@ def test_a_window_that_is_judged_again_is_recorded_again_and_alone(
     tracker: Tracker, book: Ledger, champion: Made
 ) -> None:
     run_id = champion()
-    record_monitor_runs(tracker, book, facts=rows(DRIFT, days=2), window=DAY)
+    record_monitor_runs(tracker, book, facts=[rows(DRIFT, days=2)], window=DAY)
     late = rows({**DRIFT, "value": 0.5}, start=1, written=2)
-    assert record_monitor_runs(tracker, book, facts=pd.concat([rows(DRIFT), late]), window=DAY).windows == 1
+    assert record_monitor_runs(tracker, book, facts=[pd.concat([rows(DRIFT), late])], window=DAY).windows == 1
     found = history(tracker, run_id, "monitor.drift.psi")
     assert sorted(found) == [(ORDINAL, 0.31), (ORDINAL + 1, 0.31), (ORDINAL + 1, 0.5)]
 
@@ -151,9 +151,9 @@ def test_the_fleet_has_one_run_that_is_found_again_and_always_finished(
 ) -> None:
     champion()
     first = record_monitor_runs(
-        tracker, book, facts=rows(DRIFT, {"check": "gaps"}, {"check": "gaps", "asset_id": "P-2"}), window=DAY
+        tracker, book, facts=[rows(DRIFT, {"check": "gaps"}, {"check": "gaps", "asset_id": "P-2"})], window=DAY
     )
-    second = record_monitor_runs(tracker, book, facts=rows({"check": "gaps"}, start=1, written=2), window=DAY)
+    second = record_monitor_runs(tracker, book, facts=[rows({"check": "gaps"}, start=1, written=2)], window=DAY)
     assert first.run_id == second.run_id
     run = tracker.client.get_run(first.run_id)
     assert (run.info.run_name, run.info.status) == ("monitoring", "FINISHED")
@@ -169,7 +169,7 @@ def test_each_windows_facts_and_the_report_are_artefacts(tracker: Tracker, book:
     page = tmp_path / "index.html"
     page.write_text("<html>the fleet</html>")
     facts = rows({"check": "gaps", "reason": 'valve "15/9-F-1 C" < 3 bar'}, days=2)
-    run_id = record_monitor_runs(tracker, book, facts=facts, window=DAY, report=page).run_id
+    run_id = record_monitor_runs(tracker, book, facts=[facts], window=DAY, report=page).run_id
     assert [one.path for one in tracker.client.list_artifacts(run_id, "reports")] == [
         "reports/2026-03-02",
         "reports/2026-03-03",
@@ -186,7 +186,7 @@ def test_a_report_that_is_written_later_is_put_beside_its_window(
     page = tmp_path / "index.html"
     page.write_text("<html>the fleet</html>")
     record_report(tracker, page, FIRST + pd.Timedelta(hours=30))
-    run_id = record_monitor_runs(tracker, book, facts=rows({"check": "gaps"}), window=DAY).run_id
+    run_id = record_monitor_runs(tracker, book, facts=[rows({"check": "gaps"})], window=DAY).run_id
     [kept] = tracker.client.list_artifacts(run_id, "reports/2026-03-02T06-00")
     assert Path(tracker.client.download_artifacts(run_id, kept.path, str(tmp_path))).read_text() == page.read_text()
 
@@ -197,7 +197,7 @@ def test_a_run_that_someone_deleted_or_a_version_nobody_knows_stops_nothing(
     deleted, kept = champion("P-1"), champion("P-2")
     tracker.client.delete_run(deleted)
     of = [{**DRIFT, "asset_id": unit, "unit": unit} for unit in ("P-1", "P-2", "P-3")]
-    done = record_monitor_runs(tracker, book, facts=rows(*of), window=DAY)
+    done = record_monitor_runs(tracker, book, facts=[rows(*of)], window=DAY)
     assert (done.instances, done.gone) == (1, ("P-1/load version 1", "P-3/load version 1"))
     assert history(tracker, kept, "monitor.drift.psi") == [(ORDINAL, 0.31)]
 
@@ -210,7 +210,7 @@ def test_a_unit_of_several_assets_has_their_mean_and_the_share_that_breaches(
     record_monitor_runs(
         tracker,
         book,
-        facts=rows(pooled, {**pooled, "asset_id": "P-102", "value": 0.11, "outcome": "ok", "state": "ok"}),
+        facts=[rows(pooled, {**pooled, "asset_id": "P-102", "value": 0.11, "outcome": "ok", "state": "ok"})],
         window=DAY,
     )
     metrics = tracker.client.get_run(run_id).data.metrics
@@ -223,24 +223,24 @@ def test_figures_that_are_none_are_left_out_and_odd_names_are_made_to_fit(
     run_id = champion()
     metric = "pumps.metrics:days_of_warning"
     facts = rows({**DRIFT, "value": None, "outcome": "unknown"}, model("performance", metric, about=metric, value=2.0))
-    record_monitor_runs(tracker, book, facts=facts, window=DAY)
+    record_monitor_runs(tracker, book, facts=[facts], window=DAY)
     assert tracker.client.get_run(run_id).data.metrics == {"monitor.performance.pumps.metrics.days_of_warning": 2.0}
 
 
 def test_windows_of_steps_have_ordinals_too(tracker: Tracker, book: Ledger, champion: Made) -> None:
     run_id = champion()
     facts = rows({**DRIFT, "window_start": 200, "window_end": 300})
-    fleet = record_monitor_runs(tracker, book, facts=facts, window=100).run_id
+    fleet = record_monitor_runs(tracker, book, facts=[facts], window=100).run_id
     assert history(tracker, run_id, "monitor.drift.psi") == [(2, 0.31)]
     assert [one.path for one in tracker.client.list_artifacts(fleet, "reports")] == ["reports/step-300"]
 
 
 def test_nothing_monitored_records_nothing(tracker: Tracker, book: Ledger) -> None:
-    assert record_monitor_runs(tracker, book, facts=rows({"check": "gaps"})[:0], window=DAY).windows == 0
+    assert record_monitor_runs(tracker, book, facts=[rows({"check": "gaps"})[:0]], window=DAY).windows == 0
 
 
 def test_training_does_not_take_the_fleets_run_for_one_of_its_own(tracker: Tracker, book: Ledger) -> None:
-    run_id = record_monitor_runs(tracker, book, facts=rows({"check": "gaps"}), window=DAY).run_id
+    run_id = record_monitor_runs(tracker, book, facts=[rows({"check": "gaps"})], window=DAY).run_id
     tracker.discard_unfinished([book.start_batch("train").id])
     assert tracker.client.get_run(run_id).info.status == "FINISHED"
 
@@ -293,7 +293,7 @@ def test_a_server_and_postgresql_record_the_same(elsewhere: Tracker, tmp_path: P
     book = Ledger.open(elsewhere.usecase, tmp_path)
     run_id = _champion(elsewhere, book)
     for _ in range(2):
-        done = record_monitor_runs(elsewhere, book, facts=rows(DRIFT, days=2), window=DAY)
+        done = record_monitor_runs(elsewhere, book, facts=[rows(DRIFT, days=2)], window=DAY)
     book.close()
     assert history(elsewhere, run_id, "monitor.drift.psi") == [(ORDINAL, 0.31), (ORDINAL + 1, 0.31)]
     assert history(elsewhere, done.run_id, "assets.alarm") == [(ORDINAL, 1.0), (ORDINAL + 1, 1.0)]
