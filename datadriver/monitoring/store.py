@@ -71,7 +71,7 @@ def read_facts(path: str, *, assets: Collection[str] | None = None, window: Wind
         `rows`, `reason`, `version` (missing for checks of data), `details` (JSON), `recent` and `since` (what the check
         remembers, see `monitoring.rules.Memory`), `digest`, `written_at`. Empty where nothing was monitored yet.
     """
-    dataset = open_dataset(f"{path}/facts", window)
+    dataset = open_dataset(f"{path}/facts", window, assets)
     if dataset is None:
         nothing: pd.DataFrame = _facts_schema("time").empty_table().to_pandas()
         return nothing
@@ -118,7 +118,7 @@ def read_series(path: str, *, assets: Collection[str] | None = None, window: Win
         A row per asset, tag and bucket: `asset_id`, `tag`, `time` or `step` (the bucket's start), `mean`, `min`, `max`
         and `rows` (readings that have a value), `written_at`. Empty where nothing was monitored yet.
     """
-    dataset = open_dataset(f"{path}/series", window)
+    dataset = open_dataset(f"{path}/series", window, assets)
     if dataset is None:
         return pd.DataFrame(columns=["asset_id", "tag", "time", "mean", "min", "max", "rows", "written_at"])
     kind = "step" if "step" in dataset.schema.names else "time"

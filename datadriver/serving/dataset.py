@@ -6,7 +6,8 @@ command that is repeated or resumed needs no lock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import fsspec
@@ -23,6 +24,11 @@ from datadriver.errors import UnavailableError
 
 STAMP = pa.timestamp("us", tz="UTC")
 _STEPS_PER_FILE = 1000
+_AT_ONCE = 8  # files that are looked into, which wait for a remote store most of the time
+_MOST_KNOWN = 20_000
+
+_assets_of: dict[str, frozenset[str]] = {}
+"""The assets in a file, by its name: what a name holds does not change."""
 
 
 def instant_type(kind: str) -> pa.DataType:
@@ -50,13 +56,34 @@ def write_dataset(path: str, name: str, table: pa.Table, *, index: str, what: st
         raise UnavailableError(f"{what} could not be written to {path}: {error.strerror or error}") from error
 
 
-def open_dataset(path: str, window: Window | None = None) -> pads.Dataset | None:
-    """Open the files that may hold instants of the window; None where there are none."""
+def open_dataset(path: str, window: Window | None = None, assets: Collection[str] | None = None) -> pads.Dataset | None:
+    """Open the files that may hold instants of the window, and some of the assets; None where there are no files.
+
+    A process that asks for some assets after the others, which a worker does, reads each file for its own assets only.
+    """
     filesystem, folder = fsspec.core.url_to_fs(path)
     files = [name for name in filesystem.glob(f"{folder}/*/*.parquet") if _overlaps(name, window)]
     if not files:
         return None
+    if assets is not None:
+        files = _about(filesystem, files, assets) or files[:1]  # one is enough to know the columns
     return pads.dataset(files, filesystem=filesystem, format="parquet", partitioning=None)
+
+
+def _about(filesystem: fsspec.AbstractFileSystem, files: Sequence[str], assets: Collection[str]) -> list[str]:
+    """Return the files that hold rows of some of these assets."""
+
+    def held(file: str) -> frozenset[str]:
+        with filesystem.open(file, "rb") as stream:
+            column = pq.read_table(stream, columns=["asset_id"], read_dictionary=["asset_id"])["asset_id"]
+        return frozenset(pc.unique(column).cast(pa.string()).to_pylist())
+
+    if len(_assets_of) > _MOST_KNOWN:
+        _assets_of.clear()
+    unknown = [file for file in files if file not in _assets_of]
+    with ThreadPoolExecutor(_AT_ONCE) as crew:
+        _assets_of.update(zip(unknown, crew.map(held, unknown), strict=True))
+    return [file for file in files if not _assets_of[file].isdisjoint(assets)]
 
 
 def condition(index: str, window: Window | None, among: Mapping[str, Collection[str] | None]) -> pc.Expression | None:

@@ -102,7 +102,7 @@ def read_scores(
     Returns:
         A frame with the columns of DESIGN.md section 7, and `time` or `step`; empty where nothing was scored yet.
     """
-    dataset = open_dataset(path, window)
+    dataset = open_dataset(path, window, assets)
     if dataset is None:
         nothing: pd.DataFrame = _schema("time").empty_table().to_pandas()
         return nothing
