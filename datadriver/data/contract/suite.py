@@ -19,6 +19,25 @@ if TYPE_CHECKING:
     import great_expectations as gx
 
 
+BY_ROW = frozenset(
+    {
+        "expect_column_values_to_be_between",
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_be_null",
+        "expect_column_values_to_not_be_in_set",
+        "expect_column_values_to_not_be_null",
+        "expect_column_value_lengths_to_be_between",
+        "expect_column_value_lengths_to_equal",
+        "expect_column_values_to_match_regex",
+        "expect_column_values_to_not_match_regex",
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        "expect_column_pair_values_to_be_equal",
+        "expect_multicolumn_sum_to_equal",
+    }
+)
+"""Expectations whose finding on a row depends on nothing but that row."""
+
+
 @dataclass(frozen=True)
 class Suite:
     """A suite: its file's name for messages, its own name, and its expectations as canonical JSON."""
@@ -31,6 +50,11 @@ class Suite:
     def expectations(self) -> tuple[dict[str, Any], ...]:
         """The expectations with their parameters filled in: type, kwargs, severity, meta, notes."""
         return tuple(json.loads(self.text))
+
+    @cached_property
+    def by_row(self) -> Suite:
+        """The part of the suite that judges each row by itself, whatever rows are around it."""
+        return Suite(self.label, self.name, json.dumps([item for item in self.expectations if item["type"] in BY_ROW]))
 
     @property
     def digest(self) -> str:

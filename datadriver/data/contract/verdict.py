@@ -79,7 +79,15 @@ class Verdict:
         return f"{acted[0].message}{more}" if acted else ""
 
 
-def judge(sensor: SensorFrame, contract: Contract, stage: Stage, root: Path, *, now: Instant | None = None) -> Verdict:
+def judge(  # noqa: PLR0913 - the frame, by what it is judged, and what for
+    sensor: SensorFrame,
+    contract: Contract,
+    stage: Stage,
+    root: Path,
+    *,
+    now: Instant | None = None,
+    by_row: bool = False,
+) -> Verdict:
     """Return the contract's verdict on a sensor frame; `pass` where the contract names no suite.
 
     Args:
@@ -88,11 +96,14 @@ def judge(sensor: SensorFrame, contract: Contract, stage: Stage, root: Path, *, 
         stage: `train` or `score`: `on_breach` may say something else for each.
         root: Folder of the use case.
         now: The instant up to which freshness is counted, for a window without an end; default: this moment.
+        by_row: Judge by what the suite expects of single values and rows alone, for a frame that is no stretch of time:
+            of one instant nothing can be said about gaps, means or the number of rows.
 
     Raises:
         ConfigError: if the suite is wrong; lists every problem.
     """
     suite = load_suite(contract, root)
+    suite = suite.by_row if suite is not None and by_row else suite
     if suite is None:
         return Verdict(sensor.asset.id, stage, "pass", (), len(sensor.frame), sensor.issues)
     outcomes = evaluate(suite, sensor, now=now)
