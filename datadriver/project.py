@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     from datadriver.data.contract.verdict import Verdict
     from datadriver.data.frame import SensorFrame
     from datadriver.data.window import Instant, Window
+    from datadriver.fleet.beside import Beside
     from datadriver.fleet.monitor import MonitorReport
     from datadriver.fleet.plan import Due
     from datadriver.fleet.pool import Workers
+    from datadriver.fleet.projection import Lag
     from datadriver.fleet.score import ScoreReport
     from datadriver.fleet.status import AssetStatus, InstanceStatus
     from datadriver.fleet.train import TrainReport
     from datadriver.fleet.validate import ValidateReport
     from datadriver.reporting.write import ReportResult
+    from datadriver.tracking.backlog import Backlog
+    from datadriver.tracking.behind import Behind
     from datadriver.tracking.ledger import Ledger
     from datadriver.tracking.mlflow_runs import Tracker
     from datadriver.tracking.records import Release
@@ -46,7 +50,10 @@ EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class RunReport:
-    """What each step of a run did; `scored` is None without any champion, `reported` where nothing was monitored."""
+    """What each step of a run did; `scored` is None without any champion, `reported` where nothing was monitored.
+
+    `lag` says how far MLflow is behind where it is written behind the run.
+    """
 
     trained: TrainReport
     released: Release | None
@@ -54,6 +61,7 @@ class RunReport:
     scored: ScoreReport | None
     monitored: MonitorReport
     reported: ReportResult | None = None
+    lag: Lag | None = None
 
     @property
     def misses(self) -> tuple[Miss, ...]:
@@ -128,6 +136,17 @@ class Project:
         from datadriver.tracking.mlflow_runs import Tracker
 
         return Tracker.open(self.usecase, self.root)
+
+    @property
+    def recorder(self) -> Tracker | Behind:
+        """Who takes results: MLflow, or where that would cost the fleet its time, ledger and artefact store alone."""
+        from datadriver.tracking.backlog import backlog
+        from datadriver.tracking.behind import Behind, is_server
+
+        # As long as something is pending, the ledger numbers versions: MLflow does not know the newest.
+        if is_server(self.usecase) or backlog(self.ledger).total or not self.tracker.in_bulk:
+            return Behind(self.usecase, self.root, self.ledger)
+        return self.tracker
 
     def asset(self, asset_id: str) -> Asset:
         """Return one asset by its id."""
@@ -288,7 +307,7 @@ class Project:
             tries=queries.tries(self.ledger, UseCaseError.exit_code),
         )
 
-    def train(
+    def train(  # noqa: PLR0913 - the options of one command
         self,
         selection: Selection = EVERYTHING,
         *,
@@ -296,6 +315,7 @@ class Project:
         verify: bool = False,
         until: Time = None,
         workers: int | Workers | None = None,
+        wait: bool | Beside = True,
     ) -> TrainReport:
         """Train every instance that is due and register challengers; what fails is in the report, with its reason.
 
@@ -305,21 +325,33 @@ class Project:
             verify: read the data of what is not due, and train what changed behind an unchanged size and time.
             until: nothing from this instant on counts.
             workers: how many processes.
+            wait: where MLflow is written behind the run, until it has everything; what it does not get in time, a later
+                command brings there. In a chain: what writes there for all of it.
 
         Raises:
             ConfigError: the use case has mistakes that `check` finds; nothing is trained.
-            UnavailableError: ledger or tracking store do not answer, or the disk is full; what is done stays done.
+            UnavailableError: the ledger, or a tracking store that is a database, does not answer, or the disk is full;
+                what is done stays done.
         """
+        due = self.plan(selection, force=force, verify=verify, until=until)
+        with self._beside(wait) as beside:
+            report = self._train(due, beside, until=until, workers=workers, force=force)
+            return report if wait is beside else replace(report, lag=beside.close(self.progress, wait=bool(wait)))
+
+    def _train(
+        self, due: tuple[Due, ...], beside: Beside, *, until: Time, workers: int | Workers | None, force: bool
+    ) -> TrainReport:
         from datadriver.fleet.train import Training, TrainReport
 
-        due = self.plan(selection, force=force, verify=verify, until=until)
         if not any(item.due for item in due):
             self._clear()
             return TrainReport(None, due)
         self._require_checked()
-        end = None if until is None else self._instant(until)
+        end, recorder = None if until is None else self._instant(until), self.recorder
+        if not recorder.mirrors:
+            beside.start()
         with self._workers(workers) as crew:
-            stores = self.ledger, self.tracker
+            stores = self.ledger, recorder
             return Training(self.usecase, self.root, *stores, crew, end, self.progress, force).run(due)
 
     def diff(
@@ -330,7 +362,7 @@ class Project:
 
         return releases.diff(self.ledger, self.select(selection), version=version, force=force)
 
-    def promote(
+    def promote(  # noqa: PLR0913 - the options of one command
         self,
         selection: Selection = EVERYTHING,
         *,
@@ -338,8 +370,12 @@ class Project:
         force: bool = False,
         manual: bool = True,
         reason: str = "",
+        wait: bool | Beside = True,
     ) -> tuple[Release | None, tuple[Candidate, ...]]:
-        """Make challengers champions where they pass the gate, and record it as a release."""
+        """Make challengers champions where they pass the gate, and record it as a release.
+
+        Where MLflow is written behind the run, its aliases follow before this returns (`wait`), or with a later one.
+        """
         from datadriver.fleet.batches import batch
         from datadriver.tracking import releases
 
@@ -347,12 +383,13 @@ class Project:
         self._finish_releases()
         candidates = releases.diff(self.ledger, chosen, version=version, force=force, manual=manual)
         if not any(candidate.promotes for candidate in candidates):
+            self._drain(wait)
             return None, candidates  # without waiting for MLflow
-        tracker = self.tracker
+        recorder = self.recorder
         with batch(self.ledger, "promote") as made:
-            return releases.promote(
+            done = releases.promote(
                 self.ledger,
-                tracker,
+                recorder,
                 chosen,
                 by=_user(),
                 reason=reason,
@@ -361,8 +398,17 @@ class Project:
                 manual=manual,
                 batch=made.id,
             )
+        self._drain(wait)
+        return done
 
-    def rollback(self, selection: Selection | None = None, *, release: int | None = None, reason: str = "") -> Release:
+    def rollback(
+        self,
+        selection: Selection | None = None,
+        *,
+        release: int | None = None,
+        reason: str = "",
+        wait: bool | Beside = True,
+    ) -> Release:
         """Give instances back the champion that they had before; default: all of the newest release."""
         from datadriver.fleet.batches import batch
         from datadriver.tracking import releases
@@ -370,11 +416,13 @@ class Project:
 
         chosen = None if selection is None else [Key(one.unit.key, one.model) for one in self.select(selection)]
         self._finish_releases()
-        tracker = self.tracker
+        recorder = self.recorder
         with batch(self.ledger, "rollback") as made:
-            return releases.rollback(
-                self.ledger, tracker, by=_user(), reason=reason, instances=chosen, release=release, batch=made.id
+            undone = releases.rollback(
+                self.ledger, recorder, by=_user(), reason=reason, instances=chosen, release=release, batch=made.id
             )
+        self._drain(wait)
+        return undone
 
     def releases(self, *, limit: int | None = None) -> tuple[Release, ...]:
         """Return the releases, newest first."""
@@ -383,7 +431,10 @@ class Project:
         return queries.releases(self.ledger, limit=limit)
 
     def drift(self, *, repair: bool = False) -> tuple[Drift, ...]:
-        """Return the instances whose alias in MLflow is not what the ledger says; `repair` sets the aliases."""
+        """Return the instances whose alias in MLflow is not what the ledger says; `repair` sets the aliases.
+
+        Versions and aliases that are still to be written behind the run are no differences.
+        """
         from datadriver.tracking import releases
         from datadriver.tracking.records import Key
 
@@ -413,6 +464,7 @@ class Project:
         start: Time = None,
         until: Time = None,
         workers: int | Workers | None = None,
+        wait: bool | Beside = True,
     ) -> MonitorReport:
         """Judge windows of data and models by the checks of `monitor`, and act on what is found.
 
@@ -421,6 +473,7 @@ class Project:
             start: first instant; windows that were judged before are judged again. Default: what is new.
             until: nothing from this instant on counts. Default: the newest reading of the fleet.
             workers: how many processes, or those of a chain.
+            wait: as in `train`.
 
         Raises:
             ConfigError: no whole window lies between `start` and the end.
@@ -432,18 +485,22 @@ class Project:
         ids = {asset.id for asset in assets}
         chosen = tuple(one for one in self.instances if any(asset.id in ids for asset in one.unit.assets))
         with self._workers(workers) as crew:
-            return Monitoring(
+            report = Monitoring(
                 self.usecase,
                 self.root,
                 self.ledger,
                 crew,
                 self.assets,
                 self.instances,
-                tracker=lambda: self.tracker,
+                tracker=lambda: self.recorder,
                 start=span.start,
                 until=span.end,
                 progress=self.progress,
             ).run(self.select(selection) if selection.models else chosen, assets)
+        lag = self._drain(wait)
+        if lag is None or lag.error is None:
+            return report
+        return replace(report, unsent=(*report.unsent, Miss("MLflow", lag.error.message, lag.error.exit_code)))
 
     def report(
         self,
@@ -452,6 +509,7 @@ class Project:
         until: Time = None,
         days: int | None = None,
         workers: int | Workers | None = None,
+        wait: bool | Beside = True,
     ) -> ReportResult:
         """Write the report of what monitoring found about the fleet, and keep its first page in MLflow.
 
@@ -460,6 +518,7 @@ class Project:
             until: how checks stood after the last window that ended by then. Default: the newest.
             days: how far back pages look: days, or windows where the index is a step. Default: `monitor.history`.
             workers: how many processes, or those of a chain.
+            wait: as in `train`.
 
         Raises:
             ConfigError: nothing was monitored yet, or the folder holds something else than a report.
@@ -474,22 +533,50 @@ class Project:
         facts = gather(fleet, self.ledger, until=end, days=days)
         folder = self.root / ".datadriver" / "report" if out is None else out
         with self._workers(workers) as crew:
-            return kept(lambda: self.tracker, write_report(facts, fleet, folder, crew, self.progress), facts)
+            result = kept(lambda: self.recorder, write_report(facts, fleet, folder, crew, self.progress), facts)
+        lag = self._drain(wait)
+        late = (f"The page is not in MLflow yet: {lag.error.message}",) if lag is not None and lag.error else ()
+        return replace(result, notes=(*result.notes, *late))
 
-    def run(self, selection: Selection = EVERYTHING, *, until: Time = None, workers: int | None = None) -> RunReport:
+    def run(
+        self,
+        selection: Selection = EVERYTHING,
+        *,
+        until: Time = None,
+        workers: int | None = None,
+        wait: bool = True,
+    ) -> RunReport:
         """Do the whole chain up to `until`: train what is due, promote what won, score and monitor what is new, report.
 
         Training judges each asset by the contract before it fits; so does scoring. Models with `approval: manual` wait
-        for `promote`.
+        for `promote`. Where MLflow is written behind the run, waiting for it comes last.
         """
+        with self._beside(wait) as beside:
+            report = self._run(selection, beside, until=until, workers=workers)
+            return replace(report, lag=beside.close(self.progress, wait=wait))
+
+    def _run(self, selection: Selection, beside: Beside, *, until: Time, workers: int | None) -> RunReport:
         with self._workers(workers) as crew:
-            trained = self.train(selection, until=until, workers=crew)
-            released, candidates = self.promote(selection, manual=False, reason="run")
+            trained = self.train(selection, until=until, workers=crew, wait=beside)
+            released, candidates = self.promote(selection, manual=False, reason="run", wait=beside)
             served = any(line.champion_version is not None for line in self.status(selection))
             scored = self.score(selection, end=until, workers=crew) if served else None
-            monitored = self.monitor(selection, until=until, workers=crew)
-            reported = self.report(workers=crew) if monitored.states else None
+            monitored = self.monitor(selection, until=until, workers=crew, wait=beside)
+            reported = self.report(workers=crew, wait=beside) if monitored.states else None
         return RunReport(trained, released, candidates, scored, monitored, reported)
+
+    def track(self) -> Lag:
+        """Write to MLflow what it does not know yet; what is left, and why, is in the answer."""
+        from datadriver.fleet.projection import drain
+        from datadriver.tracking.behind import Behind
+
+        return drain(Behind(self.usecase, self.root, self.ledger), self.progress)
+
+    def backlog(self) -> Backlog:
+        """Return how far MLflow is behind the ledger."""
+        from datadriver.tracking.backlog import backlog
+
+        return backlog(self.ledger)
 
     def status(self, selection: Selection = EVERYTHING) -> tuple[InstanceStatus, ...]:
         """Return where each instance stands; `pandas.DataFrame(project.status())` is the fleet table."""
@@ -536,6 +623,28 @@ class Project:
         with Workers(count, environment=PINNED, limits=limits, verbose=self.verbose) as crew:
             yield crew
 
+    @contextmanager
+    def _beside(self, asked: bool | Beside) -> Iterator[Beside]:
+        """Give what writes to MLflow beside one command, or beside the chain that it is part of."""
+        from datadriver.fleet.beside import Beside
+        from datadriver.tracking.behind import Behind
+
+        if isinstance(asked, Beside):
+            yield asked
+            return
+        with Beside(Behind(self.usecase, self.root, self.ledger), verbose=self.verbose) as beside:
+            yield beside
+
+    def _drain(self, wait: bool | Beside) -> Lag | None:
+        """Write what is pending to MLflow, unless something else does so or nobody waits for it."""
+        from datadriver.fleet.projection import drain
+        from datadriver.tracking.backlog import backlog
+        from datadriver.tracking.behind import Behind
+
+        if wait is not True or not backlog(self.ledger).total:
+            return None
+        return drain(Behind(self.usecase, self.root, self.ledger), self.progress)
+
     def _clear(self) -> None:
         """Clear up after a killed training even if there is nothing left to train; else without waiting for MLflow."""
         from datadriver.tracking import queries
@@ -543,14 +652,15 @@ class Project:
         if queries.abandoned(self.ledger, "train"):
             from datadriver.fleet.leftovers import clear
 
-            clear(self.ledger, self.tracker, self.root)
+            clear(self.ledger, self.recorder, self.root)
 
     def _finish_releases(self) -> None:
         """Set the aliases of releases whose command was killed before it came to that."""
         from datadriver.tracking import queries, releases
 
         if killed := queries.abandoned(self.ledger, "promote", "rollback"):
-            releases.reconcile(self.ledger, self.tracker, queries.standings(self.ledger))
+            if self.recorder.mirrors:  # else they were noted with the release
+                releases.reconcile(self.ledger, self.tracker, queries.standings(self.ledger))
             self.ledger.bury(killed)
 
     def _require_checked(self) -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from datadriver.tracking import leases, queries
+from datadriver.tracking.behind import Behind
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 
@@ -15,7 +16,7 @@ def scratch_place(root: Path, batch: str) -> Path:
     return root / ".datadriver" / "tmp" / batch
 
 
-def clear(ledger: Ledger, tracker: Tracker, root: Path) -> None:
+def clear(ledger: Ledger, tracker: Tracker | Behind, root: Path) -> None:
     """Clear away what dead batches left: runs that still go on in MLflow, artefacts without rows, scratch, leases.
 
     Whoever is killed in here leaves the rest to the next run: the ledger notes that it is done at the end.

@@ -27,6 +27,7 @@ from datadriver.monitoring.standing import SEVERITIES, gravity
 from datadriver.monitoring.store import monitor_path
 from datadriver.monitoring.windows import hull, known_until, length_of
 from datadriver.tracking import queries
+from datadriver.tracking.behind import Behind
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.monitor_records import Alarm, CheckState, RetrainRequest
@@ -105,7 +106,7 @@ class Monitoring:
     workers: Workers
     fleet: Sequence[Asset]
     served: Sequence[Instance]
-    tracker: Callable[[], Tracker]
+    tracker: Callable[[], Tracker | Behind]
     start: Instant | None = None
     until: Instant | None = None
     progress: Progress = field(default_factory=Silent)

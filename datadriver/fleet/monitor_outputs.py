@@ -15,8 +15,11 @@ from datadriver.errors import DatadriverError
 from datadriver.fleet.outcomes import Miss
 from datadriver.monitoring.store import monitor_path, read_facts
 from datadriver.monitoring.windows import back, length_of, whole_windows
+from datadriver.tracking.behind import Behind
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
+from datadriver.tracking.pending import MONITORING
+from datadriver.tracking.records import instant_text
 
 
 @dataclass
@@ -45,7 +48,7 @@ def hand_on(  # noqa: PLR0913 - the stores of a use case
     usecase: UseCase,
     root: Path,
     ledger: Ledger,
-    tracker: Callable[[], Tracker],
+    tracker: Callable[[], Tracker | Behind],
     fleet: Sequence[Asset],
     *,
     end: Instant,
@@ -53,7 +56,7 @@ def hand_on(  # noqa: PLR0913 - the stores of a use case
     """Tell everybody what the ledger knows by now; what fails is tried again by the next run."""
     handed = HandedOn()
     with handed.noting("MLflow"):
-        _record_runs(usecase, root, ledger, tracker, end)
+        record_runs(usecase, root, ledger, tracker, end)
     with handed.noting("metrics"):
         handed.metrics = _write_metrics(usecase, root, ledger, fleet)
     with handed.noting("messages"):
@@ -61,7 +64,10 @@ def hand_on(  # noqa: PLR0913 - the stores of a use case
     return handed
 
 
-def _record_runs(usecase: UseCase, root: Path, ledger: Ledger, tracker: Callable[[], Tracker], end: Instant) -> None:
+def record_runs(
+    usecase: UseCase, root: Path, ledger: Ledger, tracker: Callable[[], Tracker | Behind], end: Instant
+) -> None:
+    """Record in MLflow what monitoring found up to `end`, or note that it is to be recorded behind the run."""
     from datadriver.tracking.monitor_runs import record_monitor_runs  # noqa: PLC0415 - MLflow
 
     first = back(usecase, end, usecase.monitor.history)
@@ -69,8 +75,13 @@ def _record_runs(usecase: UseCase, root: Path, ledger: Ledger, tracker: Callable
     # One window of the whole fleet at a time: all of them together would need gigabytes for ten thousand models.
     parts = (read_facts(monitor_path(usecase, root), window=window) for window in windows)
     some = next((part for part in parts if len(part)), None)
-    if some is not None:
-        record_monitor_runs(tracker(), ledger, facts=chain([some], parts), window=length_of(usecase))
+    if some is None:
+        return
+    store = tracker()
+    if isinstance(store, Behind):
+        store.note(MONITORING, instant_text(end) or "")
+    else:
+        record_monitor_runs(store, ledger, facts=chain([some], parts), window=length_of(usecase))
 
 
 def _write_metrics(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence[Asset]) -> Path | None:

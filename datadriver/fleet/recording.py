@@ -1,4 +1,4 @@
-"""Where the results of a training batch go: a group at a time, artefacts and MLflow first, the ledger last."""
+"""Where the results of a training batch go: a group at a time, artefacts (and MLflow) first, the ledger last."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from datadriver.fleet.train_job import Attempt, TrainedUnit, TrainJob
 from datadriver.fleet.verdicts import verdict_record
 from datadriver.fleet.worker import Answer
 from datadriver.tracking import queries
+from datadriver.tracking.behind import Behind
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.records import Key, Outcome, State, VerdictRecord, Version
@@ -54,7 +55,7 @@ class Recording:
     """
 
     ledger: Ledger
-    tracker: Tracker
+    tracker: Tracker | Behind
     batch: str
     parent: str
     code: str
@@ -66,7 +67,8 @@ class Recording:
     def record(self, answers: Sequence[tuple[TrainJob, Answer]]) -> list[Outcome]:
         """Record what came of these jobs, and return the outcome of each of their instances.
 
-        Killed in between, the next run finds the versions in MLflow and takes them over.
+        Killed in between, the next run finds the versions in MLflow and takes them over. Where MLflow is written behind
+        the run, it gets them after the ledger.
         """
         attempted = [one for job, answer in answers for one in self._attempted(job, answer)]
         results = {(one.key, one.result_key) for one in attempted if one.result_key is not None}

@@ -21,12 +21,14 @@ from datadriver.fleet.plan import Due
 from datadriver.fleet.pool import Workers
 from datadriver.fleet.pooled import PooledMetrics
 from datadriver.fleet.progress import Progress, Silent
+from datadriver.fleet.projection import Lag
 from datadriver.fleet.recording import Recording, key_of
 from datadriver.fleet.revision import code_revision
 from datadriver.fleet.train_job import TrainJob
 from datadriver.fleet.turns import Turns
 from datadriver.fleet.worker import Call
 from datadriver.tracking import leases, queries
+from datadriver.tracking.behind import Behind
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.records import Batch, Outcome
@@ -50,6 +52,7 @@ class TrainReport:
         traces: tracebacks of the use case's code, by instance.
         seconds: wall time.
         left: what was due and left to another run that is at work on the fleet, and why, by instance.
+        lag: how far MLflow is behind where it is written behind the run; None elsewhere.
     """
 
     batch: str | None
@@ -59,6 +62,7 @@ class TrainReport:
     traces: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     left: Mapping[str, str] = field(default_factory=dict)
+    lag: Lag | None = None
 
     @property
     def misses(self) -> tuple[Miss, ...]:
@@ -83,7 +87,7 @@ class Training:
     usecase: UseCase
     root: Path
     ledger: Ledger
-    tracker: Tracker
+    tracker: Tracker | Behind
     workers: Workers
     until: Instant | None = None
     progress: Progress = field(default_factory=Silent)

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModel, LoggedModelOutput, Metric, Param, Run
@@ -24,6 +25,8 @@ _DELETED = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"}
 
 class ApiWriter:
     """A `Writer` that any tracking store takes."""
+
+    in_bulk: ClassVar[bool] = False
 
     def __init__(self, client: MlflowClient, experiment_id: str) -> None:
         self._client = client

@@ -6,13 +6,14 @@ import hashlib
 import importlib
 import warnings
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from datadriver.config.code import prefer
 from datadriver.config.sections import UseCase
 from datadriver.errors import UnavailableError, UntrustedModelError, UseCaseError
-from datadriver.tracking.canonical import canonical
+from datadriver.tracking import canonical
 from datadriver.tracking.records import Version
 from datadriver.tracking.trusted_types import REVIEWED
 
@@ -33,19 +34,25 @@ def dumped(estimator: Any) -> tuple[bytes, tuple[str, ...]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # skops looks numpy's functions up in every module
-            archive = _skops().dumps(estimator)
-        types = untrusted_by_skops(archive)
+            archive = canonical.archive(estimator)
+        types = _untrusted_in(archive)
         if (
             set(types) - REVIEWED
         ):  # some can be written, but not read: lambdas, pandas' own, classes inside of functions
-            _skops().loads(archive, trusted=list(types))
+            _skops().loads(archive.data, trusted=list(types))
     except Exception as error:  # user classes raise what they like from __getstate__ and __setstate__
         raise UseCaseError(
             f"the fitted {type(estimator).__name__} cannot be stored: {error}. Estimators may hold numbers, text, "
             "arrays, scikit-learn objects, and functions and objects of classes that have a name at the top level of "
             "a module; no pandas objects, open files or lambdas"
         ) from error
-    return canonical(archive), types
+    return archive.data, types
+
+
+@lru_cache(maxsize=256)
+def _untrusted_in(archive: canonical.Archive) -> tuple[str, ...]:
+    """Types that skops does not vouch for, of which the models of a fleet have the same: skops is asked once."""
+    return untrusted_by_skops(archive.data)
 
 
 def untrusted_by_skops(archive: bytes) -> tuple[str, ...]:
@@ -140,11 +147,18 @@ def read_version(version: Version, usecase: UseCase, root: Path) -> bytes:
     return archive
 
 
+def kept_archive(version: Version, root: Path) -> Path:
+    """Where the archive of a remote version is kept once it was fetched."""
+    return root / ".datadriver" / "models" / f"{version.sha256}.skops"
+
+
 def archive_file(version: Version, usecase: UseCase, root: Path) -> Path:
     """Return the file of a recorded version; a remote one is fetched once and kept."""
+    kept = kept_archive(version, root)
     if ":/" not in version.path:
-        return root / version.path / ARCHIVE
-    kept = root / ".datadriver" / "models" / f"{version.sha256}.skops"
+        place = root / version.path / ARCHIVE
+        # One that waited for MLflow when it was looked up may have gone there since.
+        return place if place.exists() or not kept.exists() else kept
     if not kept.exists():
         from datadriver.tracking.mlflow_store import fetch  # noqa: PLC0415 - importing MLflow takes 2 s
 
@@ -165,7 +179,8 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise UntrustedModelError(
             f"{path}: the file of this model version is gone. Restore it from a backup, roll back to a version that "
-            "has its file, or train again with --force"
+            "has its file, or train again with --force. If it was trained on another machine and waits for MLflow, "
+            "`datadriver track` sends it from there"
         ) from None
     except OSError as error:
         raise UnavailableError(f"{path}: the model cannot be read: {error.strerror or error}") from error

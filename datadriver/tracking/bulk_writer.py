@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import ClassVar
 
 import sqlalchemy as sa
 from mlflow.store.tracking.dbmodels import models
@@ -28,6 +29,8 @@ _DATA = table(models.SqlDataset)
 
 class BulkWriter:
     """A `Writer` for stores whose database can be reached and has the tables that we know."""
+
+    in_bulk: ClassVar[bool] = True
 
     def __init__(self, engine: sa.Engine, experiment_id: int, artefacts: Artefacts, location: str) -> None:
         self._engine = engine
@@ -69,6 +72,10 @@ class BulkWriter:
     def set_champions(self, versions: Mapping[str, int | None]) -> None:
         """See `Writer`."""
         transact(self._engine, lambda connection: bulk_versions.set_champions(connection, versions))
+
+    def tag_versions(self, tags: Mapping[tuple[str, int], Mapping[str, str]]) -> set[tuple[str, int]]:
+        """See `Writer`."""
+        return transact(self._engine, lambda connection: bulk_versions.tag(connection, tags))
 
     def add_figures(self, figures: Mapping[str, Sequence[Figure]]) -> frozenset[str]:
         """See `Writer`."""

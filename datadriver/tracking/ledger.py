@@ -19,7 +19,7 @@ from datadriver import failpoints
 from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
-from datadriver.tracking import schema
+from datadriver.tracking import pending, schema
 from datadriver.tracking.database import open_engine, reaching, without_credentials
 from datadriver.tracking.liveness import is_alive, now
 from datadriver.tracking.records import (
@@ -123,8 +123,12 @@ class Ledger:
         version_rows = [plain(replace(version, created_at=version.created_at or now())) for version in versions]
         with self.writing() as connection:
             _put_verdicts(connection, verdicts)
-            if version_rows:
-                connection.execute(insert(connection, schema.versions).on_conflict_do_nothing(), version_rows)
+            unnumbered = [row for row in version_rows if not row["version"]]  # MLflow gets them behind the run
+            new = pending.number(connection, unnumbered) if unnumbered else []
+            if numbered := [row for row in version_rows if row["version"]]:
+                connection.execute(insert(connection, schema.versions).on_conflict_do_nothing(), numbered)
+            if new:
+                pending.enter(connection, new, outcomes[0].batch)
             _put(connection, schema.outcomes, outcome_rows, key=["batch", "unit", "model"])
             for batch in {outcome.batch for outcome in outcomes}:
                 _show_life(connection, batch)
@@ -142,10 +146,17 @@ class Ledger:
             for score in scores:
                 _put_score(connection, score)
 
-    def record_release(
-        self, items: Sequence[ReleaseItem], *, action: ReleaseAction, by: str, reason: str, batch: str | None = None
+    def record_release(  # noqa: PLR0913 - what a release says
+        self,
+        items: Sequence[ReleaseItem],
+        *,
+        action: ReleaseAction,
+        by: str,
+        reason: str,
+        batch: str | None = None,
+        behind: bool = False,
     ) -> Release:
-        """Append a release; the champions follow from it.
+        """Append a release; the champions follow from it, and the aliases in MLflow, if they are written `behind`.
 
         Raises:
             UnavailableError: another release changed one of the champions since `previous` was read.
@@ -170,6 +181,8 @@ class Ledger:
                 for item in items
             ]
             connection.execute(schema.release_items.insert(), rows)
+            if behind:
+                pending.note(connection, pending.ALIASES, [item.key for item in items])
         return Release(number, at, by, action, reason, batch, tuple(items))
 
     @contextmanager

@@ -21,18 +21,27 @@ def manifest_of(version: Version, usecase: UseCase, root: Path) -> Mapping[str, 
     Raises:
         UnavailableError: it is there and cannot be read.
     """
+    kept = kept_manifest(version, root)
     if ":/" not in version.path:
         place = root / version.path
         if not (place / MANIFEST).exists():
-            return None
+            return _read(kept) if kept.exists() else None  # it may have gone to MLflow since it was looked up
         try:
             return read_manifest(place)
         except (OSError, ValueError) as error:
             raise UnavailableError(f"{place / MANIFEST}: cannot be read: {error}") from error
-    kept = root / ".datadriver" / "models" / f"{version.sha256}.json"
     if not kept.exists():
         from datadriver.tracking.mlflow_store import fetch  # noqa: PLC0415 - importing MLflow takes 2 s
 
         fetch(f"{version.path}/{MANIFEST}", kept, usecase.tracking, root)
-    manifest: Mapping[str, Any] = json.loads(kept.read_text("utf-8"))
+    return _read(kept)
+
+
+def kept_manifest(version: Version, root: Path) -> Path:
+    """Where the manifest of a remote version is kept once it was fetched."""
+    return root / ".datadriver" / "models" / f"{version.sha256}.json"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    manifest: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
     return manifest

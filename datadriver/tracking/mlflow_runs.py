@@ -32,6 +32,9 @@ _ENDS = {"done": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 class Tracker:
     """The experiment of one use case in an MLflow tracking store."""
 
+    mirrors = True
+    """Whether MLflow follows the ledger at once; `Behind` is who lets it follow later."""
+
     def __init__(  # noqa: PLR0913 - the parts of a store
         self, client: MlflowClient, experiment_id: str, usecase: UseCase, root: Path, uri: str, *, writer: Writer
     ) -> None:
@@ -68,10 +71,15 @@ class Tracker:
             writer = BulkWriter.open(uri, number, experiment.artifact_location) if bulk else None
         return cls(client, number, usecase, root, uri, writer=writer or ApiWriter(client, number))
 
+    @property
+    def in_bulk(self) -> bool:
+        """Whether a training costs milliseconds; else it is written behind the run (`Behind`)."""
+        return self.writer.in_bulk
+
     def start_batch(self, batch: Batch) -> str:
         """Start the parent run of a training batch and return its run id."""
         name = f"{batch.command} {batch.started_at[:19].replace('T', ' ')}"
-        with self._asking():
+        with self.asking():
             run = self.client.create_run(
                 self.experiment_id, milliseconds(batch.started_at), tags=_batch_tags(batch), run_name=name
             )
@@ -83,7 +91,7 @@ class Tracker:
         """End a parent run, with pooled metrics and counts."""
         from datadriver.tracking.api_writer import log  # noqa: PLC0415 - as above
 
-        with self._asking():
+        with self.asking():
             log(self.client, run_id, finite(metrics or {}))
             self.client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
             failpoints.reach("parent-finished")
@@ -91,7 +99,7 @@ class Tracker:
 
     def parent_of(self, batch: Batch) -> str:
         """Return the parent run of a batch; start it where there is none."""
-        with self._asking():
+        with self.asking():
             found = self.client.search_runs([self.experiment_id], f"tags.`{BATCH}` = '{batch.id}'", max_results=_PAGE)
         parents = [str(run.info.run_id) for run in found if "mlflow.parentRunId" not in run.data.tags]
         return parents[0] if parents else self.start_batch(batch)
@@ -101,9 +109,10 @@ class Tracker:
         from datadriver.tracking.api_writer import log  # noqa: PLC0415 - as above
 
         at = milliseconds(batch.finished_at or batch.alive_at)
-        with self._asking():
-            log(self.client, run_id, finite(metrics), at=at)
-            self.client.set_terminated(run_id, _ENDS[batch.state], at)
+        with self.asking():
+            if self.client.get_run(run_id).info.lifecycle_stage == "active":  # or somebody deleted it
+                log(self.client, run_id, finite(metrics), at=at)
+                self.client.set_terminated(run_id, _ENDS[batch.state], at)
 
     def record(  # noqa: PLR0913 - all that is known of one training
         self,
@@ -130,7 +139,7 @@ class Tracker:
         then killed before the ledger knew of it, is taken over instead of made again. The directories of the model
         files may be moved away.
         """
-        with self._asking():
+        with self.asking():
             origin = Origin(parent, self._batch_of(parent), code_digest, code_revision)
             entries = [entry(self.usecase.name, origin, one) for one in trained]
             found = self.writer.record(origin, entries)
@@ -141,14 +150,26 @@ class Tracker:
 
     def set_champions(self, versions: Mapping[Key, int | None]) -> None:
         """Point the alias `champion` of each instance to its version, or remove it."""
-        with self._asking():
+        with self.asking():
             self.writer.set_champions(
                 {registered_name(self.usecase.name, key): version for key, version in versions.items()}
             )
 
+    def tag_versions(self, tags: Mapping[tuple[Key, int], Mapping[str, str]]) -> set[tuple[Key, int]]:
+        """Set tags of registered versions; returns the versions that the store has: it may be behind the ledger."""
+        named = {(registered_name(self.usecase.name, key), number): (key, number) for key, number in tags}
+        with self.asking():
+            found = self.writer.tag_versions({name: tags[version] for name, version in named.items()})
+        return {named[name] for name in found}
+
+    def point(self, name: str, aliases: Mapping[str, int | None]) -> None:
+        """Point aliases of a registered model to versions, or remove them."""
+        with self.asking():
+            registry.point(self.client, name, aliases)
+
     def champions(self) -> Mapping[str, int]:
         """Version by registered model name, for all aliases `champion` of this use case."""
-        with self._asking():
+        with self.asking():
             return registry.champions(self.client, f"{self.usecase.name}.")
 
     def discard_unfinished(self, batches: Collection[str]) -> int:
@@ -159,7 +180,7 @@ class Tracker:
         dead, token = [], None
         if not batches:
             return 0
-        with self._asking():
+        with self.asking():
             self.writer.discard_unfinished(batches)
             while True:
                 page = self.client.search_runs(
@@ -179,7 +200,8 @@ class Tracker:
         return self._batches[parent]
 
     @contextmanager
-    def _asking(self) -> Iterator[None]:
+    def asking(self) -> Iterator[None]:
+        """Turn failures of the store into words while it is asked directly."""
         from datadriver.tracking.mlflow_store import answering  # noqa: PLC0415 - as above
 
         with answering(self.uri):

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from datadriver.tracking import schema
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.liveness import is_alive
+from datadriver.tracking.names import registered_number
 from datadriver.tracking.records import (
     Batch,
     Key,
@@ -86,6 +87,19 @@ def versions(ledger: Ledger, key: Key) -> tuple[Version, ...]:
     table = schema.versions.c
     of_key = sa.select(schema.versions).where(table.unit == key.unit, table.model == key.model)
     return tuple(_version(row) for row in _rows(ledger, of_key.order_by(table.version)))
+
+
+def registered_numbers(ledger: Ledger) -> Mapping[tuple[Key, int], int]:
+    """MLflow's numbers of the versions that have another one there, because it was taken."""
+    table = schema.versions.c
+    uri = sa.literal("models:/%/")
+    found = _rows(
+        ledger,
+        sa.select(table.unit, table.model, table.version, table.model_uri).where(
+            table.model_uri.not_like(uri.concat(sa.cast(table.version, sa.Text)))
+        ),
+    )
+    return {(Key(row["unit"], row["model"]), row["version"]): registered_number(row["model_uri"]) for row in found}
 
 
 def versions_of_results(ledger: Ledger, results: Collection[tuple[Key, str]]) -> dict[tuple[Key, str], Version]:

@@ -10,12 +10,14 @@ from datadriver import failpoints
 from datadriver.config.fleet import Instance
 from datadriver.errors import ConfigError, UnavailableError, nearest
 from datadriver.tracking import queries
+from datadriver.tracking.backlog import unwritten
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.names import registered_name
 from datadriver.tracking.queries import Standing
 from datadriver.tracking.records import Key, Release, ReleaseItem, Version
 
 if TYPE_CHECKING:
+    from datadriver.tracking.behind import Behind
     from datadriver.tracking.mlflow_runs import Tracker
 
 
@@ -32,7 +34,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Drift:
-    """An instance whose MLflow alias `champion` is not what the ledger says."""
+    """An instance whose MLflow alias `champion` is not what the ledger says; versions have MLflow's numbers."""
 
     key: Key
     ledger: int | None
@@ -74,7 +76,7 @@ def diff(
 
 def promote(  # noqa: PLR0913 - the options of one command
     ledger: Ledger,
-    tracker: Tracker | None,
+    tracker: Tracker | Behind | None,
     instances: Collection[Instance],
     *,
     by: str,
@@ -117,14 +119,16 @@ def promote(  # noqa: PLR0913 - the options of one command
     )
     if reason and default == "forced":
         reason = f"forced: {reason}"
-    release = ledger.record_release(items, action="promote", by=by, reason=reason or default, batch=batch)
+    release = ledger.record_release(
+        items, action="promote", by=by, reason=reason or default, batch=batch, behind=_behind(tracker)
+    )
     _mirror(tracker, release)
     return release, candidates
 
 
 def rollback(  # noqa: PLR0913 - the options of one command
     ledger: Ledger,
-    tracker: Tracker | None,
+    tracker: Tracker | Behind | None,
     *,
     by: str,
     reason: str,
@@ -147,7 +151,7 @@ def rollback(  # noqa: PLR0913 - the options of one command
         items = _undo(queries.releases(ledger), release, promotions)
     if not items:
         raise ConfigError("rollback: no instance was chosen")
-    made = ledger.record_release(items, action="rollback", by=by, reason=reason, batch=batch)
+    made = ledger.record_release(items, action="rollback", by=by, reason=reason, batch=batch, behind=_behind(tracker))
     _mirror(tracker, made)
     return made
 
@@ -158,11 +162,15 @@ def history(ledger: Ledger, *, limit: int | None = None) -> tuple[Release, ...]:
 
 
 def drift(ledger: Ledger, tracker: Tracker, instances: Collection[Key]) -> tuple[Drift, ...]:
-    """Instances whose alias in MLflow differs from the ledger."""
+    """Instances whose alias in MLflow differs from the ledger, but for those that are still to be written there."""
     standings, aliases = queries.standings(ledger), tracker.champions()
+    numbers, waiting = queries.registered_numbers(ledger), unwritten(ledger)
     found = []
     for key in instances:
+        if key in waiting:
+            continue
         ours = standings[key].version if key in standings else None
+        ours = ours if ours is None else numbers.get((key, ours), ours)
         theirs = aliases.get(registered_name(tracker.usecase.name, key))
         if ours != theirs:
             found.append(Drift(key, ours, theirs))
@@ -259,7 +267,11 @@ def _stands(key: Key, release: Release, promotions: Mapping[Key, Sequence[Standi
     return bool(past) and past[-1].release == release.id
 
 
-def _mirror(tracker: Tracker | None, release: Release) -> None:
+def _behind(tracker: Tracker | Behind | None) -> bool:
+    return tracker is not None and not tracker.mirrors
+
+
+def _mirror(tracker: Tracker | Behind | None, release: Release) -> None:
     failpoints.reach("release-written")
     if tracker is None:
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from datadriver.config.fleet import Instance
 from datadriver.tracking.liveness import now
@@ -129,7 +129,9 @@ class Figure(NamedTuple):
 
 
 class Writer(Protocol):
-    """Writes into the experiment of one use case."""
+    """Writes into the experiment of one use case; `in_bulk` if a training costs it milliseconds."""
+
+    in_bulk: ClassVar[bool]
 
     def record(self, origin: Origin, entries: Sequence[Entry]) -> list[Registered]:
         """Make of each training a run, a logged model and a registered version with the alias `challenger`.
