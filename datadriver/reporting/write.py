@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import pandas as pd
 
 from datadriver import failpoints
 from datadriver.config.fleet import Instance
+from datadriver.data.drafts import draft_folder
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.fleet.pool import Workers
 from datadriver.fleet.progress import Progress, Silent
@@ -183,9 +183,8 @@ def _require_report(out: Path) -> None:
 def _draft(out: Path) -> Iterator[Path]:
     """Give an empty folder beside the report; whatever is left of it in the end goes."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as folder:
-            draft = Path(folder) / "new"
+        with draft_folder(out) as folder:
+            draft = folder / "new"
             for name in ("assets", "models"):
                 (draft / name).mkdir(parents=True)
             yield draft

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fsspec
@@ -24,6 +26,7 @@ from datadriver.errors import UnavailableError
 
 STAMP = pa.timestamp("us", tz="UTC")
 _STEPS_PER_FILE = 1000
+_DEAD = timedelta(hours=1)
 _AT_ONCE = 8  # files that are looked into, which wait for a remote store most of the time
 _MOST_KNOWN = 20_000
 
@@ -125,6 +128,7 @@ def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: 
     if filesystem.exists(target):
         return
     filesystem.makedirs(folder, exist_ok=True)
+    _clear_drafts(filesystem, folder)
     try:
         with filesystem.open(draft, "wb") as file:
             pq.write_table(rows, file, compression="zstd")
@@ -134,6 +138,14 @@ def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: 
         if filesystem.exists(draft):
             filesystem.rm(draft)
         raise
+
+
+def _clear_drafts(filesystem: fsspec.AbstractFileSystem, folder: str) -> None:
+    """Remove what killed processes left half-written in a folder; nobody writes a file for an hour."""
+    for draft in filesystem.glob(f"{folder}/.*.part"):
+        with suppress(FileNotFoundError, NotImplementedError):  # another process was faster; a store without times
+            if datetime.now(UTC) - filesystem.modified(draft) > _DEAD:
+                filesystem.rm(draft)
 
 
 def _overlaps(file: str, window: Window | None) -> bool:

@@ -10,7 +10,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import sqlalchemy as sa
 
 from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import Tracking
+from datadriver.data.drafts import clear_drafts, draft_folder
 from datadriver.errors import ConfigError, DatadriverError, UnavailableError
 from datadriver.tracking.database import BUSY_SECONDS, without_credentials
 
@@ -42,7 +42,6 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _CONNECT_SECONDS = 10
-_DRAFT_SECONDS = 600
 _OURS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "ENDPOINT_NOT_FOUND"}
 _REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 
@@ -127,14 +126,11 @@ def _create_whole(path: Path) -> None:
 
     MLflow's migrations take seconds and are many transactions: killed in between, they can never be repeated.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):
-        if time.time() - left.stat().st_mtime > _DRAFT_SECONDS:  # of a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
     if path.exists():
+        clear_drafts(path)
         return
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
-        draft, whole = Path(folder, "draft.db"), Path(folder, "whole.db")
+    with draft_folder(path) as folder:
+        draft, whole = folder / "draft.db", folder / "whole.db"
         uri = f"sqlite:///{draft}"
         MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
         with closing(sqlite3.connect(draft)) as source, closing(sqlite3.connect(whole)) as target:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -56,6 +59,24 @@ def test_writing_the_same_scores_again_changes_nothing(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     write_scores(str(tmp_path), [stretch()], now=TUESDAY)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
+def test_how_old_the_data_were_when_they_were_scored_makes_no_other_scores(tmp_path):
+    for age in ("6h 1min", "6h 2min"):
+        write_scores(str(tmp_path), [replace(stretch(), verdict="warn", reason=f"the last value is {age} old")])
+    assert len(read_scores(str(tmp_path), latest=False)) == 6
+
+
+def test_what_a_killed_process_left_half_written_goes_after_a_while(tmp_path):
+    day = tmp_path / "day=2026-03-01"
+    day.mkdir()
+    dead, young = day / ".scores-1.parquet.part", day / ".scores-2.parquet.part"
+    for draft in (dead, young):
+        draft.touch()
+    os.utime(dead, (time.time() - 2 * 3600,) * 2)
+    write_scores(str(tmp_path), [stretch()])
+    assert not dead.exists()
+    assert young.exists()
 
 
 def test_only_the_asked_assets_models_and_instants_are_read(tmp_path):
