@@ -106,17 +106,21 @@ def build(
     environments = chosen.pop("environments", {}) or {}
     filled, missing = substitute_variables(chosen, variables)
     problems = [Problem(path, text) for path, text in missing]
-    try:
-        usecase = UseCase.model_validate({**filled, "environments": environments})
-    except ValidationError as error:
-        return None, [
-            *problems,
-            *_not_caused_by(problems, problems_of(error, {**filled, "environments": environments})),
-        ]
-    problems += grid_problems(usecase, filled) or rule_problems(usecase)
-    if problems:
+    usecase, more = validated({**filled, "environments": environments})
+    problems += _not_caused_by(problems, more)
+    if usecase is None or problems:
         return None, problems
     return (with_settings(usecase, settings) if settings else usecase), []
+
+
+def validated(tree: Mapping[str, Any]) -> tuple[UseCase | None, list[Problem]]:
+    """Make the use case of a tree whose environment and variables are filled in, or return what is wrong with it."""
+    try:
+        usecase = UseCase.model_validate(tree)
+    except ValidationError as error:
+        return None, problems_of(error, tree)
+    problems = grid_problems(usecase, tree) or rule_problems(usecase)
+    return (None if problems else usecase), problems
 
 
 def _not_caused_by(known: list[Problem], others: list[Problem]) -> list[Problem]:

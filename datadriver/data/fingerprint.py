@@ -12,13 +12,15 @@ import pandas as pd
 from datadriver.config.fleet import Asset
 from datadriver.config.sections import UseCase
 from datadriver.data.clock import Instants, read_instants
-from datadriver.data.readers import Origin, Query, joined, open_reader, origin
+from datadriver.data.readers import Given, Origin, Query, joined, open_reader, origin
 from datadriver.data.readings import dial
 from datadriver.data.window import Instant, Window, as_number, from_number
 from datadriver.errors import DataError, nearest
 
 
-def extent(usecase: UseCase, asset: Asset, root: Path, *, until: Instant | None = None) -> Window:
+def extent(
+    usecase: UseCase, asset: Asset, root: Path, *, until: Instant | None = None, given: Given | None = None
+) -> Window:
     """Return the window that holds all readings of the main source, up to `until` where given.
 
     Footers of Parquet files and minima of SQL tables answer where they can; otherwise the index column is read.
@@ -26,7 +28,7 @@ def extent(usecase: UseCase, asset: Asset, root: Path, *, until: Instant | None 
     Raises:
         DataError: if the asset has no data.
     """
-    main = joined(usecase, root)[0]
+    main = joined(usecase, root, given or {})[0]
     reader = open_reader(main)
     ends = reader.extent(asset)
     stamps = _instants(main, asset, pd.Series(list(ends), name=main.source.index)) if ends else None

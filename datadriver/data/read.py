@@ -16,7 +16,7 @@ from datadriver.data.clean import Values
 from datadriver.data.clock import Flags, Numbers, distinct
 from datadriver.data.fingerprint import extent
 from datadriver.data.frame import Issue, SensorFrame
-from datadriver.data.readers import Origin, joined
+from datadriver.data.readers import Given, Origin, joined
 from datadriver.data.readings import Readings, in_window, load_readings
 from datadriver.data.spans import bin_size, hold_at, longest_hold, reach
 from datadriver.data.window import Window, as_number, format_instant, frame_index, from_number
@@ -33,7 +33,9 @@ class _Clock:
     labels: Numbers
 
 
-def read_frame(usecase: UseCase, asset: Asset, window: Window, root: Path) -> SensorFrame:
+def read_frame(
+    usecase: UseCase, asset: Asset, window: Window, root: Path, *, given: Given | None = None
+) -> SensorFrame:
     """Read an asset's sources and align them on one clock.
 
     Args:
@@ -41,6 +43,7 @@ def read_frame(usecase: UseCase, asset: Asset, window: Window, root: Path) -> Se
         asset: The asset.
         window: Which labels are wanted; readings before its start are read where bins and holds need them.
         root: Folder of the use case.
+        given: Rows to take instead of reading a source, by its name.
 
     Returns:
         Labels are multiples of the resolution (every one between first and last, empty bins NaN), or the
@@ -52,11 +55,11 @@ def read_frame(usecase: UseCase, asset: Asset, window: Window, root: Path) -> Se
         ConfigError: if settings contradict each other.
         UnavailableError: if a database or file system does not answer.
     """
-    size, (main, *others) = bin_size(usecase), joined(usecase, root)
+    size, (main, *others) = bin_size(usecase), joined(usecase, root, given or {})
     read = {main.name: load_readings(main, asset, reach(main, window, size))}
     clock, columns = _main(main, read[main.name], window, size, main.where(asset))
     if not len(clock.labels):
-        raise DataError(_no_data(main, asset, window, usecase, root))
+        raise DataError(_no_data(main, asset, window, usecase, given))
     owners = dict.fromkeys(columns, main.name)
     for other in others:
         read[other.name] = load_readings(other, asset, reach(other, window, size))
@@ -189,9 +192,9 @@ def _shown(number: int, origin: Origin) -> str:
     return format_instant(from_number(number, origin.kind))
 
 
-def _no_data(main: Origin, asset: Asset, window: Window, usecase: UseCase, root: Path) -> str:
+def _no_data(main: Origin, asset: Asset, window: Window, usecase: UseCase, given: Given | None) -> str:
     try:
-        whole = extent(usecase, asset, root)
+        whole = extent(usecase, asset, main.root, given=given)
     except DataError as error:
         return error.message
     return f"{main.where(asset)}: no data in the window {window}; its data are from {whole}"

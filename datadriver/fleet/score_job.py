@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from datadriver.config.fleet import Asset, Instance
@@ -15,10 +14,9 @@ from datadriver.data.window import Instant, Window
 from datadriver.errors import DatadriverError
 from datadriver.fleet.failures import deliberate
 from datadriver.fleet.members import Member, look_at
-from datadriver.serving.score import Champions, score, start_of
+from datadriver.serving.score import Champions, reading_of, score, start_of
 from datadriver.serving.scores import Stretch
 from datadriver.tracking.records import Version
-from datadriver.training.scoring import reading_window
 
 _CHAMPIONS = Champions()  # one worker process scores many assets
 
@@ -70,19 +68,19 @@ class ScoredAsset:
 def score_asset(job: ScoreJob) -> ScoredAsset:
     """Score one asset with each of its champions; data that the contract rejects are scored by none."""
     windows = _windows(job)
-    wanted = [task for task, window in zip(job.tasks, windows, strict=True) if window is not None]
+    pairs = [(task, window) for task, window in zip(job.tasks, windows, strict=True) if window is not None]
     idle = tuple(
         Scored(task.instance.unit.key, task.instance.model)
         for task, window in zip(job.tasks, windows, strict=True)
         if window is None
     )
-    if not wanted:
+    if not pairs:
         return ScoredAsset(idle)
-    member = look_at(job.usecase, job.asset, _reading(wanted, windows), "score", job.root)
+    reading = reading_of((task.instance, window) for task, window in pairs)
+    member = look_at(job.usecase, job.asset, reading, "score", job.root)
     if member.error is not None:
-        lost = tuple(Scored(task.instance.unit.key, task.instance.model, error=member.error) for task in wanted)
+        lost = tuple(Scored(task.instance.unit.key, task.instance.model, error=member.error) for task, _ in pairs)
         return ScoredAsset(idle + lost, member.verdict)
-    pairs = [(task, window) for task, window in zip(job.tasks, windows, strict=True) if window is not None]
     return ScoredAsset(idle + tuple(_score(job, member, *pair) for pair in pairs), member.verdict)
 
 
@@ -98,22 +96,14 @@ def _windows(job: ScoreJob) -> list[Window | None]:
     ]
 
 
-def _reading(tasks: Sequence[ScoreTask], windows: Sequence[Window | None]) -> Window:
-    """Return what must be read so that every task has its window and the lookback before it."""
-    asked = [window for window in windows if window is not None]
-    earliest = [reading_window(task.instance, window).start for task, window in zip(tasks, asked, strict=True)]
-    start = None if any(instant is None for instant in earliest) else min(earliest)  # type: ignore[type-var]
-    return Window(start, asked[0].end)
-
-
 def _score(job: ScoreJob, member: Member, task: ScoreTask, window: Window) -> Scored:
     assert member.sensor is not None  # noqa: S101 - the caller looked at the member's error
     assert member.verdict is not None  # noqa: S101
     unit, model = task.instance.unit.key, task.instance.model
-    # Scores depend on the instance and its window alone, not on what else was read for other models of the asset.
-    own = replace(member.sensor, frame=reading_window(task.instance, window).slice(member.sensor.frame))
     try:
-        stretch = score(task.instance, task.champion, own, member.verdict, window, champions=_CHAMPIONS, root=job.root)
+        stretch = score(
+            task.instance, task.champion, member.sensor, member.verdict, window, champions=_CHAMPIONS, root=job.root
+        )
         return Scored(unit, model, stretch)
     except Exception as error:
         known = deliberate(error)

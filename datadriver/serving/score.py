@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pandas as pd
 
@@ -18,7 +20,31 @@ from datadriver.serving.scores import Stretch
 from datadriver.tracking.artefacts import load_version
 from datadriver.tracking.records import Version
 from datadriver.training.results import Method
-from datadriver.training.scoring import score_frame
+from datadriver.training.scoring import reading_window, score_frame
+
+
+class Served(Protocol):
+    """What scores say of the version that made them."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def role(self) -> str:
+        """`model` or `baseline`."""
+
+    @property
+    def method(self) -> str:
+        """How its estimator is asked."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Of its alarm."""
+
+    @property
+    def result_key(self) -> str:
+        """Of its training."""
 
 
 def score(  # noqa: PLR0913 - all that one score depends on
@@ -38,14 +64,28 @@ def score(  # noqa: PLR0913 - all that one score depends on
         UntrustedModelError: the champion's file is not what was recorded.
     """
     estimator = champions.load(version, instance.usecase, root)
+    return stretch(instance, version, estimator, sensor, verdict, window, root=root)
+
+
+def stretch(  # noqa: PLR0913, PLR0917 - all that one score depends on
+    instance: Instance,
+    version: Served,
+    estimator: Any,
+    sensor: SensorFrame,
+    verdict: Verdict,
+    window: Window,
+    *,
+    root: Path,
+) -> Stretch:
+    """Return what `score` does, for an estimator that is at hand.
+
+    Raises:
+        UseCaseError: a function of the use case failed.
+    """
+    # Scores depend on the instance and its window alone, not on what else was read for other models of the asset.
+    own = replace(sensor, frame=reading_window(instance, window).slice(sensor.frame))
     frame = score_frame(
-        instance,
-        sensor,
-        estimator,
-        cast("Method", version.method),
-        version.threshold,
-        root=root,
-        window=window,
+        instance, own, estimator, cast("Method", version.method), version.threshold, root=root, window=window
     )
     return Stretch(
         unit=instance.unit.key,
@@ -70,6 +110,13 @@ def start_of(since: Instant | None, end: Instant | None, usecase: UseCase) -> In
         length = _FIRST_SCORES
     # Nobody knows how many steps a life has: the first scores of steps are of all of it.
     return None if end is None or length is None else shift(end, -length)
+
+
+def reading_of(wanted: Iterable[tuple[Instance, Window]]) -> Window:
+    """Return what must be read so that every instance has its window and the lookback before it; ends are the same."""
+    windows = [reading_window(instance, window) for instance, window in wanted]
+    starts = [window.start for window in windows]
+    return Window(None if any(start is None for start in starts) else min(starts), windows[0].end)  # type: ignore[type-var]
 
 
 _MICROSECOND = pd.Timedelta(microseconds=1)

@@ -14,20 +14,11 @@ from datadriver.config.code import code_digest
 from datadriver.errors import UntrustedModelError
 from datadriver.project import Project
 from datadriver.serving.manifest import MANIFEST, PackageManifest
-from datadriver.serving.packing import Packed, Packer
 from datadriver.tracking import queries
 from datadriver.tracking.records import Key
 
 
-def pack(project: Project, *keys: str) -> Packed:
-    chosen = [project.instance(key) for key in keys]
-    champions = queries.champions(project.ledger)
-    assets = {asset.id: asset for one in chosen for asset in one.unit.assets}
-    pairs = [(one, champions[Key(one.unit.key, one.model)]) for one in chosen]
-    return Packer.of(project.usecase, project.root, project.env).pack(tuple(assets.values()), pairs)
-
-
-def test_a_layer_holds_the_champions_archive_and_what_is_known_of_it(served):
+def test_a_layer_holds_the_champions_archive_and_what_is_known_of_it(served, pack):
     project = Project.open(served.root)
     packed = pack(project, "P-1/temperature")
 
@@ -43,7 +34,7 @@ def test_a_layer_holds_the_champions_archive_and_what_is_known_of_it(served):
     assert packed.manifest.assets[0].attributes == {"country": "NO"}
 
 
-def test_a_manifest_is_read_back_as_it_was_written_and_says_nothing_of_when_or_where(served, tmp_path):
+def test_a_manifest_is_read_back_as_it_was_written_and_says_nothing_of_when_or_where(served, tmp_path, pack):
     packed = pack(Project.open(served.root), "15/9-F-1 C/temperature")
     (tmp_path / MANIFEST).write_bytes(packed.manifest.to_bytes())
 
@@ -54,7 +45,7 @@ def test_a_manifest_is_read_back_as_it_was_written_and_says_nothing_of_when_or_w
     assert again.archives == packed.archives
 
 
-def test_an_archive_that_was_changed_after_training_is_not_packed(served):
+def test_an_archive_that_was_changed_after_training_is_not_packed(served, pack):
     project = Project.open(served.root)
     version = queries.champions(project.ledger)[Key("P-1", "temperature")]
     archive = served.root / version.path / "model.skops"
@@ -64,7 +55,7 @@ def test_an_archive_that_was_changed_after_training_is_not_packed(served):
         pack(project, "P-1/temperature")
 
 
-def test_a_changed_contract_or_changed_code_makes_another_manifest(served):
+def test_a_changed_contract_or_changed_code_makes_another_manifest(served, pack):
     def digests() -> tuple[str | None, str | None]:
         manifest = pack(Project.open(served.root), "P-1/temperature").manifest
         return manifest.code_digest, manifest.contract_digest

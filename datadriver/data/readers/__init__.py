@@ -6,14 +6,17 @@ from pathlib import PurePosixPath
 
 from datadriver.config.sections import Source
 from datadriver.data.readers import csv
-from datadriver.data.readers.origin import Origin, Query, Reader, joined, origin
+from datadriver.data.readers.given import GivenReader
+from datadriver.data.readers.origin import Given, Origin, Query, Reader, joined, origin
 from datadriver.errors import ConfigError
 
-__all__ = ["Origin", "Query", "Reader", "joined", "open_reader", "origin", "source_format"]
+__all__ = ["Given", "Origin", "Query", "Reader", "joined", "open_reader", "origin", "source_format"]
 
 
 def open_reader(origin: Origin) -> Reader:
-    """Return the reader for a source's format."""
+    """Return the reader for a source's format, or for the rows that were given instead."""
+    if origin.given is not None:
+        return GivenReader(origin, origin.given)
     match source_format(origin.source, origin.name):
         case "csv":
             return csv.CsvReader(origin)

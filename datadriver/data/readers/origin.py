@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -16,18 +17,26 @@ from datadriver.config.source_rules import READING_OPTIONS
 from datadriver.data.window import Instant
 from datadriver.errors import ConfigError, nearest
 
+Given = Mapping[str, pd.DataFrame]
+"""Rows by source that are handed over, in the shape that the source itself has."""
+
+_NOTHING: Given = {}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A source of a use case, with what the use case says about all of them."""
+    """A source of a use case, with what the use case says about all of them.
+
+    `given` are rows to take instead of reading the source.
+    """
 
     name: str
     source: Source
     kind: Literal["time", "step"]
     zone: str
     root: Path
+    given: pd.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -57,8 +66,10 @@ def origin(usecase: UseCase, name: str, root: Path) -> Origin:
     return Origin(name, source, data.index, source.timezone or data.timezone, root)
 
 
-def joined(usecase: UseCase, root: Path) -> list[Origin]:
+def joined(usecase: UseCase, root: Path, given: Given = _NOTHING) -> list[Origin]:
     """Describe the sources that make the sensor frame, the main one (which gives the clock) first.
+
+    `given` has the rows of those that are not to be read.
 
     Raises:
         ConfigError: if every source is an as-of join or an event table.
@@ -68,7 +79,7 @@ def joined(usecase: UseCase, root: Path) -> list[Origin]:
     if main is None:
         raise ConfigError("data.sources: one source has to give the clock, so one needs `join: bin`")
     others = [name for name, join in joins.items() if join != "none" and name != main]
-    return [origin(usecase, name, root) for name in (main, *others)]
+    return [replace(origin(usecase, name, root), given=given.get(name)) for name in (main, *others)]
 
 
 @dataclass(frozen=True)
