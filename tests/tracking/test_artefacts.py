@@ -47,7 +47,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, SplineTransformer, StandardScaler
 
 from datadriver.errors import UnavailableError, UntrustedModelError, UseCaseError
-from datadriver.tracking.artefacts import dump, load, unknown_types
+from datadriver.tracking.artefacts import dump, dumped, load, unknown_types
 from datadriver.tracking.trusted_types import REVIEWED
 
 ROWS = 60
@@ -126,6 +126,12 @@ def test_stock_skops_loads_what_we_write(name: str) -> None:
     archive = dump(estimator)
     loaded = skops.io.loads(archive, trusted=skops.io.get_untrusted_types(data=archive))
     np.testing.assert_array_equal(loaded.predict(table), estimator.predict(table))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_types_of_a_model_are_those_that_skops_finds_in_its_file_whatever_was_written_before(name: str) -> None:
+    archive, types = dumped(fitted(name))
+    assert list(types) == skops.io.get_untrusted_types(data=archive)
 
 
 def test_nothing_of_the_writing_process_is_in_the_archive() -> None:
