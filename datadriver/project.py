@@ -637,13 +637,15 @@ class Project:
 
     def _drain(self, wait: bool | Beside) -> Lag | None:
         """Write what is pending to MLflow, unless something else does so or nobody waits for it."""
-        from datadriver.fleet.projection import drain
+        from datadriver.fleet.projection import Lag, drain, leaving
         from datadriver.tracking.backlog import backlog
         from datadriver.tracking.behind import Behind
 
         if wait is not True or not backlog(self.ledger).total:
             return None
-        return drain(Behind(self.usecase, self.root, self.ledger), self.progress)
+        with leaving() as left:
+            return drain(Behind(self.usecase, self.root, self.ledger), self.progress)
+        return Lag(backlog(self.ledger), left.error)
 
     def _clear(self) -> None:
         """Clear up after a killed training even if there is nothing left to train; else without waiting for MLflow."""

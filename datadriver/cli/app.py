@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "monitor": "Judge data and models window by window; alarms, messages, requests to train again.",
     "report": "Write the report: fleet, assets and models as static pages.",
     "run": "Validate, train, promote, score, monitor and report: the whole chain in one command.",
+    "track": "Write to MLflow what it does not know yet, where it is written behind the run.",
     "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
     "status": "Show the fleet: champions, last train, last score, health, reasons.",
 }

@@ -112,6 +112,18 @@ def window(command: F) -> F:
     return start(end(command))
 
 
+def no_wait(command: F) -> F:
+    """Add --no-wait; the command gets it as `wait`, the other way round."""
+    return click.option(
+        "--no-wait",
+        "wait",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Do not stay until MLflow has everything, where it is written behind the run: datadriver track does that.",
+    )(command)
+
+
 def workers(command: F) -> F:
     """Add --workers."""
     return click.option(

@@ -8,7 +8,7 @@ import click
 
 from datadriver.cli import options
 from datadriver.cli.output import Output
-from datadriver.cli.reports import command_line, plural
+from datadriver.cli.reports import command_line, lag_text, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Whatever the gate says; the release records that it was forced.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept with the release.")
 @click.option("--reconcile", is_flag=True, help="Only set MLflow's aliases to what the ledger says.")
+@options.no_wait
 @options.instances
 @options.project
 def command(
@@ -35,6 +36,7 @@ def command(
     force: bool,
     reason: str,
     reconcile: bool,
+    wait: bool,
 ) -> None:
     """Make challengers champions where they beat baseline and champion, in one release that `rollback` takes back."""
     if reconcile:
@@ -45,9 +47,11 @@ def command(
         output.document({"repaired": repaired})
         output.line(f"{plural(len(repaired), 'alias').replace('aliass', 'aliases')} in MLflow repaired")
         return
-    release, candidates = project.promote(selection, version=version, force=force, reason=reason)
+    release, candidates = project.promote(selection, version=version, force=force, reason=reason, wait=wait)
     output.document(promotion_document(release, candidates))
     say_promotion(output, project, release, candidates)
+    if project.backlog().total:
+        output.line(f"MLflow: {lag_text(project.backlog())}; {command_line(project, 'track')} writes them")
     if release is not None:
         output.line(f"next:   {command_line(project, 'score')}")
 

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datadriver.cli.output import Output
+from datadriver.cli.progress import length
 from datadriver.errors import DatadriverError
 from datadriver.fleet.outcomes import Miss, grouped
 
 if TYPE_CHECKING:
+    from datadriver.fleet.projection import Lag
     from datadriver.project import Project
+    from datadriver.tracking.backlog import Backlog
 
 _SHOWN = 20
 _KINDS = {3: "data", 4: "use case", 5: "unavailable", 1: "bug", 2: "configuration"}
@@ -58,6 +61,44 @@ def mlflow_hint(project: Project) -> str:
     if uri.startswith(("http://", "https://")):
         return uri
     return f"mlflow ui --backend-store-uri {uri}"
+
+
+def say_lag(output: Output, project: Project, lag: Lag | None) -> None:
+    """Say how far MLflow is behind, and why, if it is."""
+    if lag is None or not lag.left.total:
+        return
+    output.line(f"MLflow: {lag_text(lag.left)}")
+    if lag.error is not None:
+        output.line(f"        {lag.error.message}")
+    output.line(f"        nothing is lost: {command_line(project, 'track')} writes them, as the next run does")
+
+
+def lag_text(left: Backlog) -> str:
+    """Say how much MLflow lacks, and since when."""
+    parts = [plural(left.versions, "version")] if left.versions else []
+    if others := left.others - left.running:
+        parts.append(f"{others:,} other {'entry' if others == 1 else 'entries'}")
+    oldest = "" if left.age is None else f"; the oldest has waited for {length(left.age)}"
+    return f"{' and '.join(parts)} not there yet{oldest}"
+
+
+def lag_document(lag: Lag | None) -> dict[str, Any] | None:
+    """Return how far MLflow is behind as plain values; None where it is written at once."""
+    if lag is None:
+        return None
+    return {**backlog_document(lag.left), "why": None if lag.error is None else lag.error.message}
+
+
+def backlog_document(left: Backlog) -> dict[str, Any]:
+    """Return a backlog as plain values."""
+    return {
+        "pending": left.total,
+        "versions": left.versions,
+        "others": left.others - left.running,
+        "oldest": left.oldest,
+        "age_seconds": left.age,
+        "problem": left.problem,
+    }
 
 
 def shown_path(path: Path) -> str:

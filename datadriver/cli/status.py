@@ -11,7 +11,7 @@ import click
 
 from datadriver.cli import options
 from datadriver.cli.output import Output, cell
-from datadriver.cli.reports import command_line, plural
+from datadriver.cli.reports import backlog_document, command_line, lag_text, plural
 
 if TYPE_CHECKING:
     from datadriver.fleet.selection import Selection
@@ -33,7 +33,12 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
     lines, data = project.status(selection), project.data_status(selection)
     drift = project.drift() if mlflow else ()
     apart = [{"unit": o.key.unit, "model": o.key.model, "ledger": o.ledger, "mlflow": o.mlflow} for o in drift]
-    document = {"instances": [asdict(line) for line in lines], "assets": [asdict(one) for one in data]}
+    document: dict[str, object] = {
+        "instances": [asdict(line) for line in lines],
+        "assets": [asdict(one) for one in data],
+    }
+    left = project.backlog()
+    document["tracking"] = backlog_document(left)
     output.document({**document, **({"drift": apart} if mlflow else {})})
     output.table(
         ("unit", "model", "state", "health", "version", "metric", "baseline", "trained", "scored until", "why"),
@@ -49,6 +54,10 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
             f"data of {plural(len(data), 'asset')}: " + ", ".join(f"{n:,} {h}" for h, n in looked.most_common())
         )
         _say_data(output, data)
+    if left.total:
+        output.line(f"MLflow: {lag_text(left)}; {command_line(project, 'track')} writes them")
+        if left.problem:
+            output.line(f"        {left.problem}")
     if drift:
         output.line(
             f"{len(drift):,} aliases in MLflow differ from the ledger: "

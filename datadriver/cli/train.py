@@ -9,7 +9,7 @@ import click
 from datadriver.cli import options
 from datadriver.cli.output import Output
 from datadriver.cli.progress import length
-from datadriver.cli.reports import command_line, error_document, mlflow_hint, plural, say_misses
+from datadriver.cli.reports import command_line, error_document, lag_document, mlflow_hint, plural, say_lag, say_misses
 
 if TYPE_CHECKING:
     from datadriver.fleet.plan import Due
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 )
 @options.until
 @options.workers
+@options.no_wait
 @options.instances
 @options.project
 def command(
@@ -38,18 +39,21 @@ def command(
     verify: bool,
     until: str | None,
     workers: int | None,
+    wait: bool,
 ) -> int:
     """Train every instance that is due: new, or with changed data, code, configuration or contract.
 
     Each result becomes a version beside its baseline, in MLflow and in the ledger; `promote` makes champions of those
-    that won. A run that was interrupted goes on where it stopped.
+    that won. A run that was interrupted goes on where it stopped. An MLflow server gets the results behind the run; the
+    command stays until it has them all, which Ctrl-C or --no-wait leave to a later one.
     """
     if only_plan:
         say_plan(output, project.plan(selection, force=force, verify=verify, until=until))
         return 0
-    report = project.train(selection, force=force, verify=verify, until=until, workers=workers)
+    report = project.train(selection, force=force, verify=verify, until=until, workers=workers, wait=wait)
     output.document(train_document(report))
     say_training(output, project, report)
+    say_lag(output, project, report.lag)
     if any(not outcome.exit_code for outcome in report.outcomes):
         output.line(f"next:   {command_line(project, 'promote')}")
     return report.failure.exit_code if report.failure else 0
@@ -107,5 +111,6 @@ def train_document(report: TrainReport) -> dict[str, Any]:
         "left": dict(report.left),
         "pooled": report.pooled,
         "seconds": report.seconds,
+        "tracking": lag_document(report.lag),
         **error_document(report.failure, report.misses),
     }

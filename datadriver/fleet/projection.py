@@ -129,10 +129,9 @@ class Session:
 
 
 def drain(behind: Behind, progress: Progress) -> Lag:
-    """Write what is pending, here and now; Ctrl-C leaves the rest to a later command."""
-    with leaving() as left:
-        left.error = Session(behind, progress=progress).run()
-    return Lag(backlog(behind.ledger), left.error)
+    """Write what is pending, here and now."""
+    error = Session(behind, progress=progress).run()
+    return Lag(backlog(behind.ledger), error)
 
 
 @dataclass

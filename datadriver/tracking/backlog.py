@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,6 +44,13 @@ class Backlog:
     oldest: str | None = None
     problem: str | None = None
     running: int = 0
+
+    @property
+    def age(self) -> float | None:
+        """Seconds for which the oldest has waited."""
+        if self.oldest is None or not self.total:
+            return None
+        return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.oldest)).total_seconds())
 
     @property
     def total(self) -> int:

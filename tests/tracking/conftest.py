@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
+import signal
+import socket
 import sqlite3
+import subprocess
 import sys
 import textwrap
+import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -241,3 +247,63 @@ def open_ledger(tmp_path: Path, ledger_uri: str) -> Iterator[Callable[[], Ledger
 @pytest.fixture
 def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
     return open_ledger()
+
+
+class MlflowServer:
+    """MLflow's own tracking server, with one process, on a store below a folder; it can be killed and started again."""
+
+    def __init__(self, folder: Path, tables: Path) -> None:
+        self.folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        shutil.copy(tables, folder / "mlflow.db")
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--artifacts-destination", (self.folder / "artifacts").as_uri()]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, env=environment, start_new_session=True
+            )
+        until = time.monotonic() + 120
+        while not self._answers():
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
+            assert time.monotonic() < until, "waited too long"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, migrated_store: Path) -> Iterator[MlflowServer]:
+    """A server that every test finds at work; its experiments are those of all tests."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow-server"), migrated_store)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, migrated_store: Path) -> Iterator[MlflowServer]:
+    """A server of one test, which starts and kills it."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    server = MlflowServer(folder, migrated_store)
+    yield server
+    server.kill()
