@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datadriver.data.window import Instant, Window
     from datadriver.fleet.beside import Beside
     from datadriver.fleet.monitor import MonitorReport
+    from datadriver.fleet.packages import Packages
     from datadriver.fleet.plan import Due
     from datadriver.fleet.pool import Workers
     from datadriver.fleet.projection import Lag
@@ -440,6 +441,26 @@ class Project:
 
         keys = [Key(one.unit.key, one.model) for one in self.instances]
         return (releases.reconcile if repair else releases.drift)(self.ledger, self.tracker, keys)
+
+    def packages(self, *, push: bool = False, challengers: bool = False) -> Packages:
+        """Return the use case's images: `plan`, `base`, `make`.
+
+        Args:
+            push: straight to the registry rather than into a Docker engine.
+            challengers: of what `promote` would make champions, not of the champions.
+        """
+        from datadriver.fleet.packages import Packages
+
+        return Packages(
+            self.usecase,
+            self.root,
+            self.ledger,
+            lambda: self.tracker,
+            self.env,
+            push=push,
+            challengers=challengers,
+            progress=self.progress,
+        )
 
     def score(
         self,

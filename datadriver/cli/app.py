@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "rollback": "Go back to the champions before a release.",
     "releases": "List what became champion, when, why and by whom.",
     "diff": "Show what a promotion would change.",
+    "package": "Make an image of each model in service.",
     "score": "Score a window with the champions.",
     "monitor": "Judge data and models window by window; alarms, messages, requests to train again.",
     "report": "Write the report: fleet, assets and models as static pages.",

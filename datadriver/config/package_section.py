@@ -37,6 +37,8 @@ class Package(Section):
     """First part of every image's name, `fleet/pumps`; default: the use case's name."""
     platform: str | None = None
     """What images run on, `linux/arm64`; default: what the base image is made for."""
+    network: str | None = None
+    """Network of the build, `host` where an index or a proxy is reached from this machine only; default: Docker's."""
     secrets: BuildSecrets = BuildSecrets()
     """What the build sees and the image does not hold."""
     keep: Annotated[int, Field(ge=1)] = 3
