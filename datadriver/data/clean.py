@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -115,11 +116,15 @@ def _listed_texts(tag: Tag) -> list[str]:
 def _is_listed(numbers: Floats, tag: Tag) -> npt.NDArray[np.bool_]:
     """Flag listed numbers; the tolerance is that of float32, in which many historians store."""
     listed = np.zeros(len(numbers), dtype=bool)
-    for null in tag.nulls:
-        value = pd.to_numeric(null, errors="coerce")
-        if np.isfinite(value):
-            listed |= np.isclose(numbers, value, rtol=1e-6, atol=1e-12)
+    for value in _numbers_in(tuple(tag.nulls)):
+        listed |= np.isclose(numbers, value, rtol=1e-6, atol=1e-12)
     return listed
+
+
+@lru_cache(maxsize=256)
+def _numbers_in(nulls: tuple[str | float, ...]) -> tuple[float, ...]:
+    found = (pd.to_numeric(null, errors="coerce") for null in nulls)
+    return tuple(float(value) for value in found if np.isfinite(value))
 
 
 def _is_impossible(numbers: Floats, tag: Tag) -> npt.NDArray[np.bool_]:

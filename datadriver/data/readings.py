@@ -20,7 +20,7 @@ from datadriver.errors import DataError, nearest
 
 _DAY = pd.Timedelta(days=1)
 # What pandas calls the row numbers that it wrote along: no tag, unless one is declared.
-_ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+ROW_NUMBERS = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def _tags(origin: Origin, rows: Rows, where: str) -> Mapping[str, Tag]:
     fixed = {source.index, source.asset, source.known_at}
     written = notation(origin)
     table = rows.table
-    names = [name for name in table.columns if name not in fixed and not _ROW_NUMBERS.fullmatch(str(name))]
+    names = [name for name in table.columns if name not in fixed and not ROW_NUMBERS.fullmatch(str(name))]
     tags = {str(name): Tag() for name in names if is_number_like(table[name], written)}
     if not tags:
         raise DataError(

@@ -60,6 +60,11 @@ class Request:
     end: str | int | None = None
 
     @property
+    def only(self) -> Table | None:
+        """The rows of the main source, where there are no others."""
+        return self.tables[MAIN] if len(self.tables) == 1 and MAIN in self.tables else None
+
+    @property
     def rows(self) -> int:
         """Number of rows in all sources."""
         return sum(len(table.data) for table in self.tables.values())
@@ -82,9 +87,8 @@ def parse(body: bytes, content_type: str = JSON, query: str = "") -> Request:
     document = _json(body)
     found = [name for name in FORMS if name in document]
     if len(found) != 1:
-        raise BadRequestError(
-            f"the document needs exactly one of {', '.join(FORMS)}; it has {', '.join(map(repr, document)) or 'nothing'}"
-        )
+        received = ", ".join(map(repr, document)) or "nothing"
+        raise BadRequestError(f"the document needs exactly one of {', '.join(FORMS)}; it has {received}")
     strange = [name for name in document if name not in (*FORMS, "params")]
     if strange:
         raise BadRequestError(f"the document has {strange[0]!r}{nearest(strange[0], (*FORMS, 'params'))}")
@@ -189,7 +193,7 @@ def _by_column(columns: Mapping[str, Any], where: str) -> Table:
 
 
 def _checked(columns: tuple[str, ...], data: list[Any], where: str) -> Table:
-    if not columns or not data:
+    if not columns or not (data or where.startswith("sources.")):  # a source may have nothing to say
         raise BadRequestError(f"{where}: there are no rows")
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
@@ -208,23 +212,14 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "a number")
 
 
-def answer(scores: pd.DataFrame) -> bytes:
-    """Return scores as MLflow answers a frame: `{"predictions": [{column: value}, ...]}`.
-
-    Numbers come back from the text as the same floats; no value is null.
-    """
-    return b'{"predictions": [' + b", ".join(_row(record) for record in records(scores)) + b"]}\n"
-
-
 def records(scores: pd.DataFrame) -> Iterable[dict[str, Any]]:
-    """Return scores as plain values, a dict for each row."""
+    """Return scores as plain values, a dict for each row, for `{"predictions": [...]}` as MLflow answers a frame.
+
+    Numbers come back from their JSON as the same floats; no value is null.
+    """
     columns = {str(name): _plain(scores[name]) for name in scores.columns}
     names = tuple(columns)
     return (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
-
-
-def _row(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _plain(column: pd.Series) -> list[Any]:
