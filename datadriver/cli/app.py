@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "report": "Write the report: fleet, assets and models as static pages.",
     "run": "Validate, train, promote, score, monitor and report: the whole chain in one command.",
     "track": "Write to MLflow what it does not know yet, where it is written behind the run.",
+    "serve": "Score over HTTP with the champions.",
     "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
     "status": "Show the fleet: champions, last train, last score, health, reasons.",
 }
