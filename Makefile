@@ -1,6 +1,8 @@
 # Needs Python 3.11 and make, nothing else. `make demo` first; `make help` lists the rest.
 PYTHON ?= python3.11
 PUMPS ?= 50
+SOAK ?= kills properties
+KILLS ?= 50
 MODELS ?= 100,1000,10000
 BENCHMARKS ?= contract dirt monitor report
 RUN := .venv
@@ -13,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE  # imports take three times as long without byt
 unexport PYTHONPATH
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak check format bench docs reference lock clean
+.PHONY: help demo test soak soak-kills soak-properties check format bench docs reference lock clean
 
 help:  ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +28,12 @@ demo: $(RUN)/.ready  ## make a fleet of 50 simulated pumps and run the whole flo
 test: $(DEV)/.ready  ## run all tests
 	$(DEV)/bin/pytest -n auto --dist loadgroup $(PYTEST)
 
-soak: $(DEV)/.ready  ## search for counterexamples to every property, for hours
+soak: $(SOAK:%=soak-%)  ## kill runs at random moments (SOAK=kills), try to refute every property for hours (SOAK=properties)
+
+soak-kills: $(DEV)/.ready
+	$(DEV)/bin/pytest tests/soak --kills=$(KILLS) $(PYTEST)
+
+soak-properties: $(DEV)/.ready
 	$(DEV)/bin/pytest -n auto -m hypothesis --hypothesis-profile=soak --timeout=36000 $(PYTEST)
 
 check: $(DEV)/.ready  ## lint, format, types, architecture, stale docs

@@ -28,6 +28,7 @@ QUICK = {  # models that fit in milliseconds, a pooled one among them
     "holdout: 14d": "holdout: 10d",
     "scores: {window: 14d}": "scores: {window: 3d}",
 }
+_PUMPS = 4
 _LONGEST = 240
 
 
@@ -59,7 +60,7 @@ class PumpFleet:
 
     root: Path
     zygote: Zygote
-    workers: int
+    workers: int = 1
     seconds: dict[str, float] = field(default_factory=dict)
 
     def do(self, command: str) -> int:
@@ -142,13 +143,7 @@ def zygote() -> Iterator[Zygote]:
 
 
 @pytest.fixture(scope="session")
-def size(request: pytest.FixtureRequest) -> tuple[int, int]:
-    """How many pumps there are, and workers: few in the daily tests."""
-    return (8, 2) if request.config.getoption("kills") else (4, 1)
-
-
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path, size: tuple[int, int]) -> Path:
+def pristine(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Path:
     """A fleet of pumps to which nothing was done yet; its tracking store has its tables."""
     root = tmp_path_factory.mktemp("soak") / "pristine"
     shutil.copytree(PUMPS, root, ignore=shutil.ignore_patterns("data", ".*", "__pycache__", "notebooks", "tests"))
@@ -157,7 +152,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path, size
         assert old in text
         text = text.replace(old, new)
     (root / "usecase.yaml").write_text(text, "utf-8")
-    asked = ["--assets", str(size[0]), "--days", "40", "--resolution", "30min", "--clean", "--workers", "1"]
+    asked = ["--assets", str(_PUMPS), "--days", "40", "--resolution", "30min", "--clean", "--workers", "1"]
     subprocess.run(
         [sys.executable, "-m", "pumps.simulate", *asked, "--out", str(root / "data")],
         env={**os.environ, "PYTHONPATH": str(root / "src")},
@@ -172,11 +167,11 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path, size
 
 @pytest.fixture
 def new_fleet(
-    request: pytest.FixtureRequest, tmp_path: Path, pristine: Path, zygote: Zygote, size: tuple[int, int]
+    request: pytest.FixtureRequest, tmp_path: Path, pristine: Path, zygote: Zygote
 ) -> Callable[..., PumpFleet]:
     """Makes a fleet with stores of its own in SQLite or in PostgreSQL, with or without MLflow's tables."""
 
-    def make(store: str, *, tables: bool = True) -> PumpFleet:
+    def make(store: str, *, tables: bool = True, workers: int = 1) -> PumpFleet:
         root = tmp_path / f"fleet-{len(list(tmp_path.iterdir()))}"
         shutil.copytree(pristine, root)
         if not tables or store == "postgresql":
@@ -187,18 +182,16 @@ def new_fleet(
             text = (root / "usecase.yaml").read_text("utf-8")
             text = text.replace("tracking: {", f"ledger: {{uri: '{new_database()}'}}\ntracking: {{uri: '{tracking}', ")
             (root / "usecase.yaml").write_text(text, "utf-8")
-        return PumpFleet(root, zygote, size[1])
+        return PumpFleet(root, zygote, workers)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def reference(
-    tmp_path_factory: pytest.TempPathFactory, pristine: Path, zygote: Zygote, size: tuple[int, int]
-) -> PumpFleet:
+def reference(tmp_path_factory: pytest.TempPathFactory, pristine: Path, zygote: Zygote) -> PumpFleet:
     """The fleet after an uninterrupted run."""
     root = tmp_path_factory.mktemp("reference") / "fleet"
     shutil.copytree(pristine, root)
-    fleet = PumpFleet(root, zygote, size[1])
+    fleet = PumpFleet(root, zygote)
     fleet.do("run")
     return fleet

@@ -26,6 +26,7 @@ from datadriver.project import Project
 from datadriver.tracking import queries, schema
 from datadriver.tracking.monitoring import alarms, check_states
 
+_SHARES = {"run": 1.05, "train": 0.6, "promote": 0.2}  # the longest of a command, in terms of a run
 _OF_THE_PLACE = re.compile(r"(?<=-)[0-9a-f]{16}(?=\.)")  # digest of a source's path, in the names of caches
 _PASSING = ("-wal", "-shm", ".lock")  # files that come and go with whoever has a database or a lock open
 
@@ -178,27 +179,34 @@ class Scenario:
     """What is done to a fleet before the run that has to mend it.
 
     Attributes:
-        kills: commands, and at which failpoint or after which share of their time each is killed.
+        kills: commands, and at which failpoint or after which share of the time of a run each is killed.
         done: commands that come to their end before.
         tables: False where the tracking store is to be made, too.
-        workers: whether workers are killed as well.
+        workers: how many.
+        all_at_once: whether they are killed with the command; else they have to notice by themselves.
     """
 
     store: str
     kills: tuple[tuple[str, str | float], ...]
     done: tuple[str, ...] = ()
     tables: bool = True
-    workers: bool = False
+    workers: int = 1
+    all_at_once: bool = False
 
 
 def moment(store: str, seed: int) -> Scenario:
     """Choose a command and when to kill it, sometimes twice or three times in a row."""
     chance = random.Random(f"{store} {seed}")
-    done, command = chance.choice(
-        [((), "run"), ((), "run"), ((), "train"), (("train",), "run"), (("train",), "promote"), (("run",), "run")]
+    done, command = chance.choice([((), "run"), ((), "run"), ((), "run"), ((), "train"), (("train",), "promote")])
+    kills = tuple((command, chance.uniform(0, _SHARES[command])) for _ in range(chance.choice([1, 1, 1, 2])))
+    return Scenario(
+        store,
+        kills,
+        done,
+        tables=chance.random() > 0.1,
+        workers=chance.choice([1, 1, 2]),
+        all_at_once=chance.random() < 0.5,
     )
-    kills = tuple((command, chance.uniform(0, 1.05)) for _ in range(chance.choice([1, 1, 2, 3])))
-    return Scenario(store, kills, done, tables=chance.random() > 0.1, workers=chance.random() < 0.5)
 
 
 def in_a_row(store: str, moments: Sequence[str | float]) -> Scenario:
@@ -231,19 +239,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("scenario", list(scenarios(metafunc.config.getoption("kills"))))
 
 
-def test_what_a_kill_broke_off_the_next_run_finishes(scenario, new_fleet, reference, expected, record_property):
-    fleet = new_fleet(scenario.store, tables=scenario.tables)
+def test_what_a_kill_broke_off_the_next_run_finishes(scenario, new_fleet, reference, expected):
+    fleet = new_fleet(scenario.store, tables=scenario.tables, workers=scenario.workers)
     for command in scenario.done:
         fleet.do(command)
     hit = []
     for command, at in scenario.kills:
         when = at if isinstance(at, str) else at * reference.seconds["run"]
-        if fleet.kill(command, when, workers=scenario.workers):
+        if fleet.kill(command, when, workers=scenario.all_at_once):
             hit.append(f"{command} at {when}")
         else:
             assert not isinstance(at, str), f"{at} was never reached:\n{fleet.said}"
     fleet.do("run")
-    record_property("killed", hit)
     assert_as_uninterrupted(fleet, expected, f"{scenario}, killed: {hit}")
 
 
