@@ -7,7 +7,7 @@ about when or where it was written, so that the same versions on the same base g
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class PackagedModel:
         assets: ids of the assets that it scores.
         features: names and dtypes of the feature columns that it was fitted on.
         threshold: of its alarm.
+        tags: names of the tags that it was trained with, and two values (or the text) that each often has.
         mixed: whether overrides that do not concern the model differ between the assets of its unit.
         code_digest: of the use case's package when it was trained.
         contract_digest: of the suite when it was trained.
@@ -52,6 +53,7 @@ class PackagedModel:
     features: tuple[tuple[str, str], ...]
     result_key: str
     threshold: float | None = None
+    tags: Mapping[str, Sequence[float] | str | None] = field(default_factory=dict)
     mixed: bool = False
     code_digest: str | None = None
     contract_digest: str | None = None

@@ -62,6 +62,8 @@ class Packer:
         models = []
         for instance, version in champions:
             path = f"{slug(instance.model)}.skops"
+            if path in archives:  # another unit's, where one package has several
+                path = f"{slug(instance.key)}.skops"
             archives[path] = read_version(version, instance.usecase, self.root)
             models.append(self._model(instance, version, path, len(archives[path]), assets))
         manifest = PackageManifest(
@@ -92,6 +94,7 @@ class Packer:
             features=tuple((name, dtype) for name, dtype in noted.get("features", ())),
             result_key=version.result_key,
             threshold=version.threshold,
+            tags=(noted.get("reference") or {}).get("tags") or {},
             mixed=bool(instance.usecase.overrides),  # left only where its assets differ
             code_digest=noted.get("code_digest"),
             contract_digest=noted.get("contract_digest"),

@@ -25,7 +25,7 @@ from datadriver.data.read import read_frame
 from datadriver.data.readers import Given, Origin, joined
 from datadriver.data.spans import bin_size
 from datadriver.data.window import Instant, Window, as_instant, as_number, format_instant, from_number, shift
-from datadriver.errors import ConfigError, ContractBreach, DataError, nearest
+from datadriver.errors import ConfigError, ContractBreach, DatadriverError, DataError, nearest
 from datadriver.serving.packaged import Loaded, Package
 from datadriver.serving.score import reading_of, start_of, stretch
 from datadriver.serving.scores import KEY, Stretch
@@ -119,13 +119,21 @@ def answer_rows(
     return Answer(table(stretches), verdict.action, verdict.reason, tuple(unscored))
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What came of one asset: the stretches, and the models that failed with their errors."""
+
+    stretches: tuple[Stretch, ...]
+    lost: tuple[tuple[Loaded, DatadriverError], ...] = ()
+
+
 def score_asset(
     package: Package,
     asset: Asset,
     models: Sequence[Loaded],
     window: Window = WHOLE,
     given: Given = NOTHING,
-) -> list[Stretch]:
+) -> Scored:
     """Score a window of one asset as `datadriver score` does, from its sources or from what is given in their place.
 
     Without a start, the window is as long as that of a first score.
@@ -140,7 +148,6 @@ def score_asset(
     Raises:
         DataError: there are no data in the window, or columns are missing.
         ContractBreach: the contract rejects them.
-        UseCaseError: a function of the use case failed.
         UnavailableError: a source does not answer.
     """
     own = resolve(package.usecase, asset)
@@ -149,7 +156,13 @@ def score_asset(
         window = Window(start_of(None, end, own), window.end)
     pairs = [(one, window) for one in models]
     sensor, verdict = _look(package, own, asset, pairs, given)
-    return [_stretch(package, one, sensor, verdict, window) for one in models]
+    stretches, lost = [], []
+    for one in models:
+        try:
+            stretches.append(_stretch(package, one, sensor, verdict, window))
+        except DatadriverError as error:
+            lost.append((one, error))
+    return Scored(tuple(stretches), tuple(lost))
 
 
 def table(stretches: Iterable[Stretch]) -> pd.DataFrame:

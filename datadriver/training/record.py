@@ -23,6 +23,7 @@ from datadriver.training.splits import DEFAULT_HOLDOUT, Split
 from datadriver.training.targets import describe
 
 _SAMPLE = 5000
+_FEW = 500
 
 
 def counts(prepared: Prepared, split: Split, parts: Parts) -> dict[str, int]:
@@ -141,7 +142,7 @@ def training_reference(  # noqa: PLR0913, PLR0917 - all that is known when a ver
     )
     if problem.has_residual:
         windows["metric"] = usual_metric(version.evidence, primary, _trailing(instance))
-    return kept | {"windows": windows, "moving": _moving(frames)}
+    return kept | {"windows": windows, "moving": _moving(frames), "tags": _typical(frames)}
 
 
 def _under_each_other(above: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
@@ -162,6 +163,23 @@ def _moving(frames: Sequence[SensorFrame]) -> list[str]:
         numbers = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
         found.update(name for name, values in numbers.items() if does_move(values[::step]))
     return sorted(found)
+
+
+def _typical(frames: Sequence[SensorFrame]) -> dict[str, list[float] | str | None]:
+    """Return for each tag two values that it often has, or its usual text: what an example of raw rows is made of."""
+    parts = [sensor.frame.iloc[:: max(1, len(sensor.frame) // _FEW)] for sensor in frames]
+    some = pd.concat(parts) if len(parts) > 1 else parts[0]
+    found: dict[str, list[float] | str | None] = {}
+    for name, column in some.items():
+        known = column.dropna()
+        if known.empty:
+            found[str(name)] = None
+        elif pd.api.types.is_numeric_dtype(column.dtype):
+            ordered = np.sort(known.to_numpy("float64"))
+            found[str(name)] = [float(f"{ordered[len(ordered) * part // 4]:.6g}") for part in (1, 3)]
+        else:
+            found[str(name)] = str(known.mode().iloc[0])
+    return found
 
 
 def _spell(instance: Instance) -> Spell:
