@@ -6,7 +6,6 @@ transaction that writes the rows of the group ends the announcement. While it st
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection
 from functools import partial
 
@@ -16,7 +15,7 @@ from mlflow.store.tracking.dbmodels import models
 from datadriver.errors import UnavailableError
 from datadriver.tracking.bulk_artefacts import Artefacts
 from datadriver.tracking.bulk_database import insert, transact
-from datadriver.tracking.bulk_rows import Place, place, table
+from datadriver.tracking.bulk_rows import Place, place, table, timed_id
 from datadriver.tracking.writer import BATCH
 
 ANNOUNCEMENT = "datadriver.unrecorded"
@@ -34,7 +33,7 @@ class Announcements:
 
     def announce(self, parent: str, count: int) -> list[Place]:
         """Announce a group of trainings and say where its artefacts go; waste of an earlier group goes first."""
-        text = f"{uuid.uuid4().hex} {count}"
+        text = f"{timed_id()} {count}"
 
         def work(connection: sa.Connection) -> None:
             self._clear(parent, connection)

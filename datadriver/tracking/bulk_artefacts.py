@@ -13,6 +13,7 @@ from typing import Any
 
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from datadriver.tracking.bulk_rows import Draft, Place
 from datadriver.tracking.model_files import adopt_mlmodel
@@ -72,7 +73,7 @@ class Artefacts:
                     self._repository(uri).delete_artifacts()
 
     def _folder(self, uri: str) -> Path:
-        return Path(self._repository(uri).artifact_dir)
+        return Path(local_file_uri_to_path(uri))  # type: ignore[no-untyped-call]
 
     def _repository(self, uri: str) -> Any:
         return get_artifact_repository(uri, tracking_uri=self._tracking_uri)
