@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -73,7 +74,11 @@ class SensorFrame:
 
     def digest(self) -> str:
         """Return the sha256 of names, index and values; NaN payloads, -0.0, units and layout do not matter."""
-        return frame_digest(self.frame)
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        return frame_digest(self.frame)  # once for all models of an asset
 
 
 def frame_digest(frame: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ class PooledMetrics:
 
     def add(self, instance: Instance, result: TrainResult) -> None:
         """Keep the holdout of one instance, if its model asks for it."""
-        if instance.model in self._holdouts:
+        if instance.model in self._holdouts and result.holdout is not None:
             self._holdouts[instance.model].append(result.holdout)
 
     def values(self) -> Mapping[str, Mapping[str, float]]:

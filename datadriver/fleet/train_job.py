@@ -109,12 +109,18 @@ def _attempt(job: TrainJob, instance: Instance, frames: Sequence[SensorFrame]) -
             instance,
             code_digest=job.code_digest,
         )
-        return Attempt(instance.model, replace(result, estimator=None), files)
+        return Attempt(instance.model, _light(result, instance), files)
     except Exception as error:
         known = deliberate(error)
         if known is None:
             raise
         return Attempt(instance.model, error=known, trace=traceback.format_exc())
+
+
+def _light(result: TrainResult, instance: Instance) -> TrainResult:
+    """Return the result without what the parent does not need or finds in the files: pickling it costs both of them."""
+    pooled = instance.spec.evaluate.pooled
+    return replace(result, estimator=None, reference={}, holdout=result.holdout if pooled else None)
 
 
 def events(job: TrainJob, instance: Instance, frames: Sequence[SensorFrame]) -> Mapping[str, pd.DataFrame]:

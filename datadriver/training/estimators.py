@@ -62,7 +62,7 @@ def fit(scorer: Scorer, features: pd.DataFrame, learnt: np.ndarray | None, insta
         UseCaseError: whatever the estimator raised, with the features that have nulls.
     """
     with _boundary(f"{_place(instance, scorer.role)}: fit of {type(scorer.estimator).__name__}", features, root):
-        scorer.estimator.fit(features.reset_index(drop=True), learnt)
+        scorer.estimator.fit(_numbered(features), learnt)
     _forget_durations(scorer.estimator)
     return scorer
 
@@ -76,7 +76,7 @@ def score(estimator: Any, method: Method, features: pd.DataFrame, *, where: str,
     if features.empty:
         return np.zeros(0)
     with _boundary(f"{where}: {method} of {type(estimator).__name__}", features, root):
-        answer = np.asarray(getattr(estimator, method)(features.reset_index(drop=True)), dtype="float64")
+        answer = np.asarray(getattr(estimator, method)(_numbered(features)), dtype="float64")
     if answer.ndim == 2 and (answer.shape[1] == 1 or method == "predict_proba"):
         answer = answer[:, -1]
     if answer.shape != (len(features),):
@@ -85,6 +85,10 @@ def score(estimator: Any, method: Method, features: pd.DataFrame, *, where: str,
             f"{len(features)} rows; return one number per row"
         )
     return answer
+
+
+def _numbered(features: pd.DataFrame) -> pd.DataFrame:
+    return features.set_axis(pd.RangeIndex(len(features)))
 
 
 def check_methods(estimator: Any, methods: tuple[str, ...], where: str, hint: str = "") -> None:

@@ -15,7 +15,7 @@ from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window, as_instant, shift
 from datadriver.errors import ConfigError, DataError, UseCaseError, nearest
-from datadriver.training.features import build_features, operating_mask
+from datadriver.training.features import build_features, only_floats, operating_mask
 from datadriver.training.problems import find_problem
 from datadriver.training.splits import Table
 from datadriver.training.targets import NO_EVENT, Labels, horizon, observed_until
@@ -54,7 +54,9 @@ class Prepared:
 
     def only(self, rows: np.ndarray) -> Prepared:
         """Return some of the rows, chosen by a boolean array."""
-        return replace(self, features=self.features[rows], target=self.target[rows], events=self.events[rows])
+        return replace(
+            self, features=_only(self.features, rows), target=_only(self.target, rows), events=self.events[rows]
+        )
 
     def table(self, instance: Instance, attribute: str) -> Table:
         """Return the identity of the rows, with an attribute of the assets as their group."""
@@ -97,11 +99,12 @@ def counted_features(
     reaches back over its whole lookback.
     """
     features = window.slice(build_features(instance, sensor, root))
-    mask = window.slice(operating_mask(instance.usecase, sensor, root).to_frame())
+    mask = window.slice(operating_mask(instance.usecase, sensor, root).to_frame()).iloc[:, 0].to_numpy()
     if warm:
-        features, mask = features[_is_warm(instance, sensor, features)], mask[_is_warm(instance, sensor, mask)]
-    running = features[mask.iloc[:, 0].to_numpy()]
-    counted = running[running.notna().any(axis=1).to_numpy()]
+        is_warm = _is_warm(instance, sensor, features)
+        features, mask = _only(features, is_warm), mask[is_warm]
+    running = _only(features, mask)
+    counted = _only(running, np.asarray(~_nulls(running).all(axis=1)))
     counts = {
         "read": len(sensor.frame),
         "outside": len(sensor.frame) - len(features),
@@ -109,6 +112,13 @@ def counted_features(
         "empty": len(running) - len(counted),
     }
     return counted, counts
+
+
+def _nulls(frame: pd.DataFrame) -> np.ndarray:
+    """Flag the nulls of a frame."""
+    if only_floats(frame):
+        return np.asarray(np.isnan(frame.to_numpy()))
+    return frame.isna().to_numpy()
 
 
 def in_reach(instance: Instance, sensor: SensorFrame, window: Window) -> SensorFrame:
@@ -157,9 +167,18 @@ def _prepare_asset(instance: Instance, sensor: SensorFrame, labels: Labels, root
     target, events = labels.values.iloc[rows], labels.events[rows]
     if find_problem(instance.spec.problem).needs_labels:
         known = target.notna().to_numpy()
-        features, target, events = features[known], target[known], events[known]
+        features, target, events = _only(features, known), _only(target, known), events[known]
         counts["unlabelled"] = int((~known).sum())
     return Prepared(features, target, events, horizon(instance.spec.target), counts)
+
+
+def _only(rows: Any, wanted: np.ndarray) -> Any:
+    """Return some rows of a frame or series: as a rule all, or a stretch, which is cut out in half the time."""
+    count = int(np.count_nonzero(wanted))
+    if count == len(wanted):
+        return rows
+    first = int(wanted.argmax())
+    return rows.iloc[first : first + count].copy() if wanted[first : first + count].all() else rows[wanted]
 
 
 def _pool(instance: Instance, frames: Sequence[SensorFrame], parts: Sequence[Prepared]) -> Prepared:

@@ -14,6 +14,7 @@ from datadriver.data.contract.measures import does_move
 from datadriver.data.frame import SensorFrame
 from datadriver.data.window import Window, as_instant, shift
 from datadriver.training.evaluate import Duel, Judged, Parts
+from datadriver.training.features import only_floats
 from datadriver.training.metrics import Metric
 from datadriver.training.plots import View
 from datadriver.training.prepare import Prepared
@@ -67,7 +68,7 @@ def odd_features(fitted: Prepared) -> list[str]:
     """Name features that say nothing on the training part: without a value, or always the same."""
     empty, constant = [], []
     features = fitted.features
-    if not features.empty and (features.dtypes == "float64").all():  # as a rule: all columns at once
+    if not features.empty and only_floats(features):
         whole = features.to_numpy()
         features = features.loc[:, ~(whole != whole[0]).any(axis=0) | np.isnan(whole).any(axis=0)]
     for name, column in features.items():
@@ -170,15 +171,14 @@ def _typical(frames: Sequence[SensorFrame]) -> dict[str, list[float] | str | Non
     parts = [sensor.frame.iloc[:: max(1, len(sensor.frame) // _FEW)] for sensor in frames]
     some = pd.concat(parts) if len(parts) > 1 else parts[0]
     found: dict[str, list[float] | str | None] = {}
-    for name, column in some.items():
-        known = column.dropna()
-        if known.empty:
-            found[str(name)] = None
-        elif pd.api.types.is_numeric_dtype(column.dtype):
-            ordered = np.sort(known.to_numpy("float64"))
-            found[str(name)] = [float(f"{ordered[len(ordered) * part // 4]:.6g}") for part in (1, 3)]
+    for name, column in columns_of(some).items():
+        known = np.sort(column[~np.isnan(column)]) if isinstance(column, np.ndarray) else column.dropna()
+        if not len(known):
+            found[name] = None
+        elif isinstance(known, np.ndarray):
+            found[name] = [float(f"{known[len(known) * part // 4]:.6g}") for part in (1, 3)]
         else:
-            found[str(name)] = str(known.mode().iloc[0])
+            found[name] = str(known.mode().iloc[0])
     return found
 
 

@@ -20,6 +20,7 @@ from datadriver.config.values import format_amount
 from datadriver.data.contract.measures import as_instants
 from datadriver.data.window import span_number
 from datadriver.training.distances import Distances, Flags, Floats, Rows, compare, in_bins
+from datadriver.training.features import only_floats
 from datadriver.training.metrics import Evidence, Metric, measure
 
 LEVELS = tuple(round(float(level), 2) for level in np.linspace(0, 1, 21))
@@ -67,6 +68,8 @@ def reference(features: pd.DataFrame, values: Mapping[str, np.ndarray]) -> dict[
 
 def columns_of(frame: pd.DataFrame) -> dict[str, Floats | pd.Series]:
     """Return numbers as plain arrays, cut from the frame at once: each Series costs more than sorting its values."""
+    if only_floats(frame):
+        return dict(zip(map(str, frame.columns.tolist()), frame.to_numpy().T, strict=True))
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     numbers = frame if all(numeric) else frame.loc[:, numeric]
     values = iter(numbers.to_numpy("float64", na_value=np.nan).T)

@@ -19,6 +19,7 @@ import pandas as pd
 from datadriver.config.code import code_digest
 from datadriver.config.fleet import Instance
 from datadriver.data.frame import SensorFrame, frame_digest
+from datadriver.data.looks import looked_at
 from datadriver.data.window import format_instant
 
 ALWAYS = ("datadriver", "joblib", "numpy", "pandas", "scikit-learn", "scipy", "skops", "threadpoolctl")
@@ -48,12 +49,12 @@ def result_key(
         "frames": digest or frames_digest(frames),
         "windows": sorted((sensor.asset.id, _window(sensor)) for sensor in frames),
         "events": _events_digest(instance, events),
-        "code": code_digest(root, usecase.name),
+        "code": looked_at(("code", root, usecase.name), lambda: code_digest(root, usecase.name)),
         "spec": instance.spec.model_dump(mode="json", by_alias=True),
         "mask": usecase.data.mask,
         "attributes": {asset.id: dict(asset.attributes) for asset in instance.unit.assets},
         "seed": usecase.seed,
-        "versions": versions(root),
+        "versions": looked_at(("versions", root), lambda: versions(root)),
         "platform": [platform.python_version(), platform.system(), platform.machine()],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

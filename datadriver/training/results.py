@@ -104,8 +104,8 @@ class TrainResult:
     """Alarm threshold, in the unit of the score (or of the absolute residual)."""
     reference: Mapping[str, Any]
     """JSON-able quantiles of the features and scores of the training part, for drift checks later."""
-    holdout: pd.DataFrame
-    """Columns `y_true`, `y_score`; index (asset_id, instant)."""
+    holdout: pd.DataFrame | None
+    """Columns `y_true`, `y_score`; index (asset_id, instant). None once it left the worker, unless it is pooled."""
     plots: Mapping[str, bytes]
     """PNG files by name."""
     params: Mapping[str, Any]

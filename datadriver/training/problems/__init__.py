@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from datadriver.errors import ConfigError, nearest
@@ -72,6 +73,7 @@ class Problem(Protocol):
         """Return the pictures that tell whether to believe this version, as PNG files by name."""
 
 
+@cache  # training asks several times a model, and each time is a look at the directory
 def problem_names() -> tuple[str, ...]:
     """Return the names of all problems, without loading them.
 
