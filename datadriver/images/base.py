@@ -59,7 +59,8 @@ class BaseBuild:
         files = tuple(
             name for name in context_files(root, package.dockerfile) if not _is_given(name, package.requirements)
         )
-        wanted, wheel = requirements(usecase, root), own_wheel()
+        wheel = own_wheel()
+        wanted = requirements(usecase, root, wheel)
         said = {
             "files": digest_of(root, files),
             "dockerfile": package.dockerfile,
@@ -158,7 +159,7 @@ def write_lock(usecase: UseCase, root: Path) -> Path:
         ConfigError: something that is needed is not installed, or cannot be had from an index.
     """
     path = root / usecase.package.requirements
-    text = pins(usecase, root)
+    text = pins(usecase, root, own_wheel())
     path.write_text(f"# What the base image holds; written by `datadriver package --lock`.\n{text}", "utf-8")
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 from datadriver.config.overrides import apply
 from datadriver.config.sections import Contract, UseCase
 from datadriver.errors import ConfigError
+from datadriver.images.wheel import OURS, Wheel
 
-OURS = "datadriver"
 _GX = "great-expectations"
 _NOT_INSIDE = {
     OURS: {"cookiecutter", _GX, "matplotlib"},
@@ -38,21 +38,21 @@ _WHERE_INSTALLED = ("cloud", "notify", "postgres")
 """Extras that come along where they are installed: which of them are needed may stand in the environment."""
 
 
-def requirements(usecase: UseCase, root: Path) -> str:
+def requirements(usecase: UseCase, root: Path, ours: Wheel | None) -> str:
     """Return the text of `package.requirements`, or where there is no such file, the versions that are installed.
 
     Raises:
         ConfigError: something that is needed is not installed, or cannot be had from an index.
     """
     path = root / usecase.package.requirements
-    return path.read_text("utf-8") if path.is_file() else pins(usecase, root)
+    return path.read_text("utf-8") if path.is_file() else pins(usecase, root, ours)
 
 
-def pins(usecase: UseCase, root: Path) -> str:
+def pins(usecase: UseCase, root: Path, ours: Wheel | None) -> str:
     """Return `name==version` of all that the use case and datadriver need in an image, dependencies included."""
     lines: list[str] = []
     problems: list[str] = []
-    found, missing = _closure(usecase, root)
+    found, missing = _closure(usecase, root, ours)
     for name, dist in sorted(found.items()):
         try:
             lines.append(_pin(name, dist))
@@ -85,13 +85,14 @@ def _contracts(usecase: UseCase) -> Iterator[Contract]:
             yield apply(usecase, {place: override}).contract
 
 
-def _closure(usecase: UseCase, root: Path) -> tuple[dict[str, Distribution], dict[str, str]]:
+def _closure(usecase: UseCase, root: Path, ours: Wheel | None) -> tuple[dict[str, Distribution], dict[str, str]]:
     """Return the distributions by name, and what is missing with who needs it."""
     inside = {_GX} if needs_expectations(usecase, root) else set()
+    known = {OURS: ours.requires if ours else distribution(OURS).requires or ()}
     found: dict[str, Distribution] = {}
     missing: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
-    waiting = [(usecase.name, one) for one in (*_declared(root), _ourselves())]
+    waiting = [(usecase.name, one) for one in (*_declared(root), _ourselves(known[OURS]))]
     while waiting:
         who, wanted = waiting.pop()
         name = canonicalize_name(wanted.name)
@@ -106,19 +107,18 @@ def _closure(usecase: UseCase, root: Path) -> tuple[dict[str, Distribution], dic
             except PackageNotFoundError:
                 missing[name] = who
                 continue
-            waiting += [(name, one) for one in _needs(found[name], extra)]
+            waiting += [(name, one) for one in _needs(known.get(name, found[name].requires or ()), extra)]
     return found, missing
 
 
-def _ourselves() -> Requirement:
+def _ourselves(requires: Iterable[str]) -> Requirement:
     """Return datadriver with the extras that an image has."""
-    dist = distribution(OURS)
-    extras = ["serve", *(extra for extra in _WHERE_INSTALLED if _installed(dist, extra))]
+    extras = ["serve", *(extra for extra in _WHERE_INSTALLED if _installed(requires, extra))]
     return Requirement(f"{OURS}[{','.join(extras)}]")
 
 
-def _installed(dist: Distribution, extra: str) -> bool:
-    added = {one.name for one in _needs(dist, extra)} - {one.name for one in _needs(dist, "")}
+def _installed(requires: Iterable[str], extra: str) -> bool:
+    added = {one.name for one in _needs(requires, extra)} - {one.name for one in _needs(requires, "")}
     return bool(added) and all(_is_installed(name) for name in added)
 
 
@@ -130,8 +130,8 @@ def _is_installed(name: str) -> bool:
     return True
 
 
-def _needs(dist: Distribution, extra: str) -> list[Requirement]:
-    wanted = map(Requirement, dist.requires or ())
+def _needs(requires: Iterable[str], extra: str) -> list[Requirement]:
+    wanted = map(Requirement, requires)
     return [one for one in wanted if one.marker is None or one.marker.evaluate({"extra": extra})]
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from importlib.metadata import distribution
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from datadriver.errors import ConfigError
-from datadriver.images.requirements import OURS
 
+OURS = "datadriver"
 _EPOCH = "315532800"
 """1980-01-01, the earliest time that a wheel can hold."""
 
@@ -26,6 +29,13 @@ class Wheel:
 
     name: str
     content: bytes
+
+    @property
+    def requires(self) -> list[str]:
+        """What it needs, as its metadata says; those of a checkout may be newer than what is on record here."""
+        with zipfile.ZipFile(io.BytesIO(self.content)) as files:
+            path = next(name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+            return HeaderParser().parsestr(files.read(path).decode()).get_all("Requires-Dist") or []
 
 
 def own_wheel() -> Wheel | None:
