@@ -21,12 +21,10 @@ def days_of_warning(y_true: pd.Series, y_score: pd.Series, frame: pd.DataFrame) 
 
 def _runs(y_true: pd.Series, y_score: pd.Series) -> list[pd.Series]:
     """Return the scores before each failure, with their times."""
-    runs: list[pd.Series] = []
-    for _, truth in y_true.groupby(level=0):
-        number = truth.ne(truth.shift()).cumsum()
-        ahead = y_score.loc[truth.index].droplevel(0)[truth.eq(1).to_numpy()]
-        runs += [score for _, score in ahead.groupby(number[truth.eq(1)].to_numpy())]
-    return runs
+    pump = y_true.groupby(level=0).ngroup()
+    number = (y_true.ne(y_true.shift()) | pump.ne(pump.shift())).cumsum()
+    ahead = y_true.eq(1).to_numpy()
+    return [score for _, score in y_score[ahead].droplevel(0).groupby(number[ahead].to_numpy())]
 
 
 def _warning(alarms: pd.Index, failure: pd.Timestamp) -> float:
