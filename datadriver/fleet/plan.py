@@ -147,6 +147,7 @@ class Fingerprints:
         self._code = code_digest(root, usecase.name)[:16]
         self._data: dict[str, str] = {}
         self._contract = cache(self._contract_of)
+        self._settings: dict[tuple[int, int], tuple[Instance, str]] = {}
 
     def of(self, instance: Instance) -> str:
         """Return the fingerprint: `data:...;code:...;config:...;contract:...;until:...`."""
@@ -154,7 +155,7 @@ class Fingerprints:
         parts = {
             "data": _UNKNOWN if _UNKNOWN in data else data[0] if len(data) == 1 else _short(data),
             "code": self._code,
-            "config": config_digest(instance),
+            "config": self._config_of(instance),
             "contract": self._contract(instance.usecase.contract.suite),
             "until": self._until,
         }
@@ -169,6 +170,13 @@ class Fingerprints:
             self._data[asset.id] = found
         return self._data[asset.id]
 
+    def _config_of(self, instance: Instance) -> str:
+        """Digest the configuration of an instance; what most of the fleet shares is put into words once."""
+        key = id(instance.spec), id(instance.usecase)
+        if key not in self._settings:  # with the instance, so that no other object gets one of these ids
+            self._settings[key] = instance, settings_text(instance)
+        return config_digest(instance, self._settings[key][1])
+
     def _contract_of(self, suite: str | None) -> str:
         if suite is None:
             return "none"
@@ -178,19 +186,31 @@ class Fingerprints:
             return _UNKNOWN
 
 
-def config_digest(instance: Instance) -> str:
+def config_digest(instance: Instance, settings: str | None = None) -> str:
     """Digest what the configuration says about the fit of an instance: not who approves, nor where things are kept."""
+    assets = _text([[asset.id, dict(asset.attributes)] for asset in instance.unit.assets])
+    return _digest(f"[{settings or settings_text(instance)}, {assets}]")
+
+
+def settings_text(instance: Instance) -> str:
+    """Put into words what the configuration says about an instance, but for its assets."""
     usecase = instance.usecase
-    return _short(
-        [
-            instance.spec.model_dump(mode="json", exclude={"promote": {"approval"}}),
-            usecase.data.model_dump(mode="json", by_alias=True),
-            usecase.contract.model_dump(mode="json"),
-            usecase.seed,
-            [[asset.id, dict(asset.attributes)] for asset in instance.unit.assets],
-        ]
+    parts = (
+        instance.spec.model_dump(mode="json", exclude={"promote": {"approval"}}),
+        usecase.data.model_dump(mode="json", by_alias=True),
+        usecase.contract.model_dump(mode="json"),
+        usecase.seed,
     )
+    return ", ".join(map(_text, parts))
 
 
 def _short(value: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return _digest(_text(value))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

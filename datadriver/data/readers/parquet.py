@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from datadriver.config.fleet import Asset
 from datadriver.data.clean import Notation, is_number_like
 from datadriver.data.looks import looked_at
-from datadriver.data.readers.files import file_errors
+from datadriver.data.readers.files import file_errors, files_state, find_files
 from datadriver.data.readers.gathered import Gathered, Place, gather, gathered, is_ordered, waste, wasteful
 from datadriver.data.readers.origin import Origin, Query
-from datadriver.data.readers.parquet_parts import Part, parts_of
+from datadriver.data.readers.parquet_parts import SUFFIXES, Part, parts_of
 from datadriver.data.window import Instant, as_number
 from datadriver.errors import DataError
 
@@ -65,6 +65,8 @@ class ParquetReader:
 
     def state(self, asset: Asset) -> tuple[object, ...]:
         """Return a digest of the asset's rows in files of the fleet; name, size and time of change of other files."""
+        if self._origin.source.asset is None:  # files of its own, which need not be opened for that
+            return files_state(find_files(self._origin, asset, SUFFIXES))
         with self._errors(asset):
             states = [self._state(part, asset) for part in self._parts(asset)]
         return tuple(state for state in states if state is not None)

@@ -18,6 +18,7 @@ from datadriver.data.readers.files import Files, file_state, find_files
 from datadriver.data.readers.origin import Origin
 from datadriver.errors import ConfigError, DataError
 
+SUFFIXES = (".parquet", ".pq")
 _MANY_GROUPS = 8
 
 
@@ -48,7 +49,7 @@ def parts_of(origin: Origin, asset: Asset) -> tuple[Part, ...]:
     Raises:
         DataError: if there is no such file.
     """
-    files = find_files(origin, asset, (".parquet", ".pq"))
+    files = find_files(origin, asset, SUFFIXES)
     names, column = _keys(files), origin.source.asset
     if column in names:  # each asset has files of its own
         by_asset = looked_at(("hive", files.path, column, files.names), lambda: _by_key(files, str(column)))
