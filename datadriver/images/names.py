@@ -16,6 +16,8 @@ BASE = "base"
 """Last part of the base image's name; an asset of that name gets another one."""
 LONGEST = 255
 _LONGEST_PART = 63
+_REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _SEPARATED = re.compile(r"[a-z0-9]+((_|__|-+)[a-z0-9]+)*")
 
 
@@ -59,6 +61,20 @@ def check_length(registry: str | None, prefix: str) -> None:
         raise ConfigError(
             f"package.prefix: names of images start with {start!r}, which is {len(start)} characters; Docker allows "
             f"{LONGEST} for a whole name, and {left} of them are for registry and prefix. Choose a shorter prefix"
+        )
+
+
+def check_name(name: str) -> None:
+    """Check a name with its tag, `pumps/p-101.temperature:v3`, before a registry is asked for something else instead.
+
+    Raises:
+        ConfigError: Docker does not allow it.
+    """
+    repository, _, tag = name.rpartition(":")
+    if not _REPOSITORY.fullmatch(repository) or not _TAG.fullmatch(tag):
+        raise ConfigError(
+            f"image {name}: Docker does not allow this name. A repository is of lower-case letters and digits, with "
+            "'.', '_', '__' or '-' between them and '/' between its parts"
         )
 
 

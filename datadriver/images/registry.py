@@ -183,7 +183,7 @@ async def _digest(connection: Connection, name: str) -> tuple[str, str | None]:
     answer = await connection.patiently(partial(ask, "HEAD"))
     if answer.status == 200 and "docker-content-digest" not in answer.headers:  # the header is optional
         answer = await connection.patiently(partial(ask, "GET"))
-    if answer.status == 404:
+    if answer.status in (404, 500):
         return name, None
     if answer.status != 200:
         raise refusal(answer, connection.host, doing)
@@ -213,9 +213,10 @@ def _not_pushed(host: str, failed: Mapping[str, DatadriverError], untried: int) 
     """Return one error for all that failed, of their kind where they have one."""
     kinds = {type(error) for error in failed.values()}
     kind = kinds.pop() if len(kinds) == 1 else PartialFailure
+    count = "1 image was" if len(failed) == 1 else f"{len(failed)} images were"
     more = f", and {len(failed) - 5} more" if len(failed) > 5 else ""
-    reasons = "; ".join(dict.fromkeys(error.message for error in [*failed.values()][:5]))
     rest = f" {untried} others were not tried." if untried else ""
+    first = {type(error): error.message for error in reversed([*failed.values()])}
     return kind(
-        f"registry {host}: {len(failed)} images were not pushed ({', '.join([*failed][:5])}{more}).{rest} {reasons}"
+        f"registry {host}: {count} not pushed ({', '.join([*failed][:5])}{more}).{rest} {'; '.join(first.values())}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +31,9 @@ class Answer:
     @property
     def says(self) -> str:
         """For people: status, and what the registry said about it."""
-        told = [
-            " ".join(str(one[key]) for key in ("code", "message", "detail") if one.get(key)) for one in self._errors()
-        ]
-        return f"{self.status} {'; '.join(told)[:500]}".strip()
+        told = [" ".join(str(one[key]) for key in ("code", "message") if one.get(key)) for one in self._errors()]
+        detail = "; ".join(dict.fromkeys(_detail(one.get("detail")) for one in self._errors()))[:300]
+        return " ".join(part for part in (str(self.status), "; ".join(dict.fromkeys(told)), detail) if part)
 
     def _errors(self) -> list[dict[str, Any]]:
         try:
@@ -65,6 +65,16 @@ def refusal(answer: Answer, host: str, doing: str) -> DatadriverError:
     return ConfigError(f"{start}. {_advice(answer, host)}")
 
 
+def _detail(known: Any) -> str:
+    """Say what is in an error's `detail`; docker-registry puts the number of a disk's error somewhere in it."""
+    if isinstance(known, dict):
+        number = known.get("Err")
+        if isinstance(number, int):
+            return f"({os.strerror(number)})"
+        return _detail(known["Enclosed"]) if "Enclosed" in known else json.dumps(known)
+    return str(known or "")
+
+
 def _wait(header: str) -> float:
     return min(float(header), _LONGEST_WAIT) if header.isdecimal() else 0.0
 
@@ -83,7 +93,9 @@ def _advice(answer: Answer, host: str) -> str:  # noqa: PLR0911 - one sentence f
     if any(code.startswith("MANIFEST_") for code in answer.codes):
         return "It refuses the image: it has to take OCI images (image specification 1.0 or later)"
     if answer.status == 405:
-        return "It does not allow that: with docker-registry, set `storage.delete.enabled: true`"
+        return (
+            "It does not allow that: it is read-only, or lets nobody delete (docker-registry: `storage.delete.enabled`)"
+        )
     if answer.status == 413:
         return "It is too large for it, or for a proxy in between"
     return "Is `package.registry` the address of a container registry?"

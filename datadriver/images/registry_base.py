@@ -62,8 +62,7 @@ async def read_base(connection: Connection, reference: str, *, wanted: str | Non
         manifest = await reader.manifest(digest)
     if manifest is None:
         return None
-    layers = tuple(_layer(one, reference) for one in manifest.get("layers", ()))
-    config = await reader.config(manifest.get("config", {}))
+    config = await reader.config(manifest["config"])
     base = BaseImage(
         reference=reference,
         architecture=config["architecture"],
@@ -72,7 +71,7 @@ async def read_base(connection: Connection, reference: str, *, wanted: str | Non
         created=config.get("created") or None,
         settings=settings_of(config.get("config") or {}),
         diff_ids=tuple(config["rootfs"]["diff_ids"]),
-        layers=layers,
+        layers=tuple(_layer(one, reference) for one in manifest["layers"]),
     )
     _check(base, wanted)
     return base
@@ -90,7 +89,10 @@ class _Reader:
         content = await self._read(f"manifests/{tag}", {"Accept": ACCEPT})
         if content is None:
             return None
-        return self._parsed(content, tag if tag.startswith("sha256:") else None, "manifest")
+        known = self._parsed(content, tag if tag.startswith("sha256:") else None, "manifest")
+        if "manifests" not in known and not {"config", "layers"} <= known.keys():
+            raise self._is_no("manifest")
+        return known
 
     async def config(self, descriptor: dict[str, Any]) -> dict[str, Any]:
         digest = str(descriptor.get("digest"))
@@ -129,10 +131,11 @@ class _Reader:
         except ValueError:
             known = None
         if not isinstance(known, dict) or known.get("schemaVersion", 2) != 2:
-            raise ConfigError(
-                f"{self._reference}: its {what} is not of OCI's or Docker's schema 2. Push the image again"
-            )
+            raise self._is_no(what)
         return known
+
+    def _is_no(self, what: str) -> ConfigError:
+        return ConfigError(f"{self._reference}: its {what} is not of OCI's or Docker's schema 2. Push the image again")
 
 
 def _choose(entries: list[dict[str, Any]], wanted: str | None, reference: str) -> str:

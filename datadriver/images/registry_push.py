@@ -9,18 +9,21 @@ registry that cannot do so opens an upload instead, so that asking for a mount c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from datadriver.errors import ConfigError
+from datadriver.images.names import check_name
 from datadriver.images.registry_answers import Answer, NotNowError, refusal
 from datadriver.images.registry_connection import Body, Connection
 from datadriver.images.spec import MANIFEST_TYPE, Descriptor, Image
 
 _PIECE = 1 << 20
-_GONE = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"})
+_ROUNDS = 3
+"""So often are blobs sent that the registry does not find when it gets the manifest: two pushers of the same image can
+do that to each other, and so does a disk that was full."""
+_GONE = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID"})
 """The upload was begun with a registry that was restarted since, or the answer to its end was lost."""
 
 
@@ -31,30 +34,19 @@ async def push_image(connection: Connection, image: Image, base_repository: str)
         ConfigError: the registry refuses it, or its base is not there.
         UnavailableError: the registry did not answer for as long as the connection is patient.
     """
+    check_name(image.name)
     if not image.base.layers:
         raise ConfigError(f"{image.name}: its base image is not in registry {connection.host} yet: push that first")
     push = _Push(connection, image, base_repository)
     if await push.is_there():
         return
-    lacks_base = not await push.has_last_layer()
-    own = [push.upload(image.layer, image.layer_digest), push.upload(image.config, image.id)]
-    await _together(*own, *(push.mount_all() if lacks_base else ()))
-    answer = await push.tag()
-    if "MANIFEST_BLOB_UNKNOWN" in answer.codes and not lacks_base:
-        await _together(*push.mount_all())
-        answer = await push.tag()
-    if answer.status not in (200, 201, 202):
-        raise refusal(answer, connection.host, push.doing)
-
-
-async def _together(*steps: Coroutine[Any, Any, None]) -> None:
-    """Do steps at the same time; the first error ends them all and is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for step in steps:
-                group.create_task(step)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    mounted = await push.has_last_layer()
+    for _ in range(_ROUNDS):
+        await push.send_blobs(mounted=mounted)
+        if await push.tag():
+            return
+        mounted = False
+    await connection.patiently(push.tag_or_fail)
 
 
 @dataclass(frozen=True)
@@ -84,8 +76,23 @@ class _Push:
         digest = self.image.base.layers[-1].digest
         return (await self._send("HEAD", f"/v2/{self.image.repository}/blobs/{digest}")).status == 200
 
-    async def tag(self) -> Answer:
-        return await self._send("PUT", self.manifest, body=self.image.manifest, headers={"Content-Type": MANIFEST_TYPE})
+    async def tag(self) -> bool:
+        """Put the manifest; False where the registry says that it lacks something or does not find it."""
+        try:
+            answer = await self._put_manifest()
+        except NotNowError:
+            return False
+        if answer.status >= 400 and not {"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"} & {*answer.codes}:
+            raise refusal(answer, self.connection.host, self.doing)
+        return answer.status < 400
+
+    async def tag_or_fail(self) -> None:
+        answer = await self._put_manifest()
+        if answer.status >= 400:
+            raise refusal(answer, self.connection.host, self.doing)
+
+    async def _put_manifest(self) -> Answer:
+        return await self._once("PUT", self.manifest, body=self.image.manifest, headers={"Content-Type": MANIFEST_TYPE})
 
     async def upload(self, content: bytes, digest: str) -> None:
         """Upload a blob of ours, unless this repository has it."""
@@ -97,8 +104,17 @@ class _Push:
 
         await self.connection.patiently(step)
 
-    def mount_all(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.mount(layer) for layer in self.image.base.layers]
+    async def send_blobs(self, *, mounted: bool) -> None:
+        """See that all blobs are there, at the same time; the first error ends it and is raised as it is."""
+        own = ((self.image.layer, self.image.layer_digest), (self.image.config, self.image.id))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for content, digest in own:
+                    group.create_task(self.upload(content, digest))
+                for layer in () if mounted else self.image.base.layers:
+                    group.create_task(self.mount(layer))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def mount(self, layer: Descriptor) -> None:
         """Give the repository a layer of the base, by reference or, where that is not possible, as a copy."""

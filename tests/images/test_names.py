@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from datadriver.config.package_section import PREFIX
 from datadriver.errors import ConfigError
-from datadriver.images.names import asset_repository, base_repository, check_length, model_repository, prefix_of
+from datadriver.images.names import (
+    asset_repository,
+    base_repository,
+    check_length,
+    check_name,
+    model_repository,
+    prefix_of,
+)
 
 # As github.com/distribution/reference writes it (v0.6.0, regexp.go): separators are [_.], __ and [-]+, and a name with
 # its registry has 255 characters at most.
@@ -57,6 +64,17 @@ def test_names_that_docker_allows_stay(name: str) -> None:
 @given(st.from_regex(PREFIX, fullmatch=True))
 def test_a_prefix_that_the_configuration_allows_is_one_that_docker_allows(prefix: str) -> None:
     assert REPOSITORY.fullmatch(prefix_of("pumps", prefix))
+
+
+@given(PLANT, PLANT)
+def test_every_name_of_ours_passes_our_own_check(unit: str, model: str) -> None:
+    check_name(f"{model_repository('pumps', unit, model)}:v3")
+
+
+@pytest.mark.parametrize("name", ["Pumps/a:v1", "pumps//a:v1", "pumps/a", "pumps/a___b:v1", "pumps/a:v 1", "a/.b:v1"])
+def test_a_name_that_docker_does_not_allow_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="Docker does not allow this name"):
+        check_name(name)
 
 
 def test_a_prefix_that_leaves_no_room_for_names_is_refused() -> None:
