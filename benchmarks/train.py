@@ -21,7 +21,7 @@ from typing import Any
 from results import merge_results
 from train_page import RESULTS, write_page
 from train_servers import Missing, mlflow_server, postgres
-from train_ways import Bench, datadriver, loop, resume, rounded, stages
+from train_ways import Bench, datadriver, loop, projection, resume, rounded, stages
 
 WAYS = ("bare", "stock", "tutorial", "datadriver_sqlite", "datadriver_postgres", "datadriver_http")
 _SMALLER = 1000
@@ -57,7 +57,7 @@ def on_postgres(bench: Bench, chosen: argparse.Namespace) -> None:
 def over_http(bench: Bench, chosen: argparse.Namespace) -> None:
     """An MLflow tracking server."""
     with mlflow_server(bench.place / "server") as address:
-        datadriver(bench, "datadriver_http", min(max(chosen.models), chosen.http), after=False, tracking=address)
+        projection(bench, min(max(chosen.models), chosen.http), address)
 
 
 def forest(bench: Bench, chosen: argparse.Namespace) -> None:
@@ -144,6 +144,8 @@ def headlines(train: Mapping[str, Any]) -> dict[str, Any]:
             if way in WAYS:
                 found[f"train.{way}.ms_per_model"] = values["ms_per_model"]
                 found[f"train.{way}.models"] = int(models)
+                if "projection_ms_per_model" in values:
+                    found[f"train.{way}.projection_ms_per_model"] = values["projection_ms_per_model"]
             elif way.startswith("score_"):
                 found[f"score.{way.removeprefix('score_')}.ms_per_model"] = values["ms_per_model"]
             elif way == "resume":
@@ -178,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=_sizes, default=[100, 1000, 10000], help="sizes, for example 100,1000")
     parser.add_argument("--only", type=_parts, default=DEFAULT, help=f"parts, some of {','.join(PARTS)}")
-    for way, models in (("stock", 200), ("tutorial", 4), ("postgres", 1000), ("http", 20)):
+    for way, models in (("stock", 200), ("tutorial", 4), ("postgres", 1000), ("http", 200)):
         parser.add_argument(f"--{way}", type=int, default=models, help=f"most models for {way}")
     parser.add_argument("--place", type=Path, help="where fleets are made; default: the folder for temporary files")
     parser.add_argument("--results", type=Path, default=RESULTS)

@@ -104,6 +104,22 @@ def datadriver(bench: Bench, way: str, models: int, *, after: bool = True, **sto
             bench.note("score_datadriver", fleet, _command(fleet, "score", *start, "--workers", str(WORKERS)))
 
 
+def projection(bench: Bench, models: int, address: str) -> None:
+    """Measure the fleet with an MLflow server, which nobody waits for, and then what it takes to write to it."""
+    with bench.fleet(models, tracking=address) as fleet:
+        _command(fleet, "train", "--plan")  # creates the ledger
+        before = disk_bytes(fleet.root)
+        cost = _command(fleet, "train", "--no-wait", "--workers", str(WORKERS))
+        said = json.loads(cost.output)
+        assert [one["state"] for one in said["instances"]].count("trained") == fleet.models, said["instances"][:2]
+        disk = (disk_bytes(fleet.root) - before) / 1000 / fleet.models
+        left = said["tracking"]["versions"]
+        later = _command(fleet, "track")
+        assert json.loads(later.output)["tracking"]["pending"] == 0, later.output
+        each = {"projection_ms_per_model": 1000 * later.seconds / left} if left else {}
+        bench.note("datadriver_http", fleet, cost, disk_kb_per_model=disk, **each)
+
+
 def resume(bench: Bench, models: int) -> None:
     """Measure the command that finishes a batch which was killed when half of it was done."""
     with bench.fleet(models) as fleet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -358,6 +359,21 @@ def closed_port() -> int:
 @mistake("a tracking server that is down")
 def _(tiny: TinyCase) -> None:
     tiny.edit("tracking: {", f'tracking: {{uri: "http://127.0.0.1:{closed_port()}", ')
+
+
+@mistake("a tracking server that is still down")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("tracking: {", "tracking: {uri: 'http://127.0.0.1:9', ")
+    assert tiny.run("train", "--no-wait", "--workers", "1").returncode == 0
+
+
+@mistake("files that waited for MLflow and are gone")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("tracking: {", "tracking: {uri: 'http://127.0.0.1:9', ")
+    assert tiny.run("train", "--no-wait", "--workers", "1").returncode == 0
+    tiny.edit("uri: 'http://127.0.0.1:9', ", "")  # a database takes what is left
+    [lost] = (tiny.root / ".datadriver" / "artifacts" / "pending").glob("*/P-1*")
+    shutil.rmtree(lost)
 
 
 @mistake("a ledger database that is down")

@@ -194,8 +194,8 @@ def test_a_ledger_that_cannot_be_written_is_said_in_a_sentence(tiny, disk):
     disk("rw")
 
 
-def test_a_tracking_store_that_is_down_is_said_in_seconds_and_nothing_is_recorded(tiny):
-    tiny.edit("tracking: {plots: false}", "tracking: {uri: 'http://127.0.0.1:9'}")
+def test_a_tracking_database_that_is_down_is_said_in_seconds_and_nothing_is_recorded(tiny):
+    tiny.edit("tracking: {plots: false}", "tracking: {uri: 'postgresql://127.0.0.1:9/mlflow'}")
     told = tiny.run("train", "--workers", "1")
     assert told.returncode == 5, told.stdout + told.stderr
     assert "127.0.0.1:9" in told.stderr
