@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -54,7 +55,7 @@ def result_key(
         "mask": usecase.data.mask,
         "attributes": {asset.id: dict(asset.attributes) for asset in instance.unit.assets},
         "seed": usecase.seed,
-        "versions": looked_at(("versions", root), lambda: versions(root)),
+        "versions": looked_at(("versions", root), lambda: versions(root, usecase.name)),
         "platform": [platform.python_version(), platform.system(), platform.machine()],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
@@ -68,11 +69,16 @@ def frames_digest(frames: Sequence[SensorFrame]) -> str:
     return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def versions(root: Path) -> dict[str, str]:
-    """Return the versions of the distributions that a fit imports: our own needs, and what the use case imports."""
+def versions(root: Path, name: str = "") -> dict[str, str]:
+    """Return the versions of the distributions that a fit imports: our own needs, and what the use case imports.
+
+    The use case is what lies under `src/`, or in an image, where there is no such folder, the installed package `name`.
+    """
     installed = _installed(tuple(sys.path))
     source = root / "src"
-    own = {path.stem for path in source.iterdir()} if source.is_dir() else set()
+    own = {path.stem for path in source.iterdir()} if source.is_dir() else {name}
+    if not source.is_dir() and name and (spec := importlib.util.find_spec(name)) and spec.submodule_search_locations:
+        source = Path(next(iter(spec.submodule_search_locations)))
     wanted = {*map(_normal, ALWAYS), *(_distribution(name) for name in _imports(source) - own)}
     return {name: installed[name] for name in sorted(wanted) if name in installed}
 

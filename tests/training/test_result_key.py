@@ -80,6 +80,16 @@ def test_versions_are_those_of_what_the_use_case_imports(project: Path) -> None:
     assert "no-such-thing" not in versions(project)
 
 
+def test_versions_are_the_same_where_the_use_case_is_installed(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "src" / "plant" / "more.py").write_text("import yaml\n")
+    monkeypatch.syspath_prepend(str(project / "src"))
+    elsewhere = tmp_path / "image"
+    elsewhere.mkdir()
+    assert versions(elsewhere, "plant") == versions(project, "plant")
+
+
 def test_an_environment_says_what_it_lacks_to_be_pinned() -> None:
     assert missing(PINNED) == {}
     assert missing({**PINNED, "OMP_NUM_THREADS": "2"}) == {"OMP_NUM_THREADS": "1"}
