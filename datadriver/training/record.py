@@ -136,7 +136,7 @@ def training_reference(  # noqa: PLR0913, PLR0917 - all that is known when a ver
     ordinary = problem.fitted_on(parts.holdout.target)
     windows = usual_distances(
         kept,
-        _under_each_other(parts.fit.features, parts.holdout.features[ordinary]),
+        _under_each_other(parts.fit.features, parts.holdout.only(ordinary).features),
         np.concatenate([scores, version.evidence.y_score[ordinary]]),
         fitted=np.arange(len(parts.fit) + int(ordinary.sum())) < len(parts.fit),
         spell=_spell(instance),

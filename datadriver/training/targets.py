@@ -61,8 +61,9 @@ def number_labels(sensor: SensorFrame, instance: Instance) -> Labels:
         raise ConfigError(
             f"models.{instance.model}.target.column: {values.name!r} is text; {instance.spec.problem} needs a number"
         )
-    values = values.astype("float64").replace([np.inf, -np.inf], np.nan)
-    return Labels(values, np.full(len(values), NO_EVENT))
+    numbers = values.to_numpy("float64", na_value=np.nan)
+    known = pd.Series(np.where(np.isinf(numbers), np.nan, numbers), index=values.index, name=values.name)
+    return Labels(known, np.full(len(known), NO_EVENT))
 
 
 def class_labels(sensor: SensorFrame, instance: Instance, events: pd.DataFrame | None, end: Instant | None) -> Labels:

@@ -55,7 +55,8 @@ class Regression:
 
     def check(self, instance: Instance, fitted: Prepared, where: str) -> None:  # noqa: ARG002
         """Refuse a target that never changes."""
-        if fitted.target.nunique() < 2:
+        known = fitted.target.dropna().to_numpy()
+        if (known == known[:1]).all():
             raise DataError(
                 f"{where}: the target is {fitted.target.iloc[0]:g} in all {len(fitted):,} rows of the training part; "
                 "a constant sensor cannot be learnt from: is it frozen?"
