@@ -334,7 +334,7 @@ class Tracking(Section):
     uri: str = "sqlite:///.datadriver/mlflow.db"
     """MLflow tracking URI; relative SQLite paths are relative to the use case."""
     artifacts: str = ".datadriver/artifacts"
-    """Where MLflow stores artefacts, for a tracking store that is a database; where they wait for one that is a server."""
+    """Where MLflow stores artefacts, for a tracking store that is a database; for a server, where they wait for it."""
     trusted_types: tuple[str, ...] = ()
     """Types beyond scikit-learn's own and the use case's that a stored model may contain, by full name."""
     plots: bool = True

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,14 @@ import pytest
 
 from datadriver.config.fleet import Asset, Instance, Unit
 from datadriver.config.sections import UseCase
+from datadriver.fleet.projection import Session
+from datadriver.tracking import queries
+from datadriver.tracking.behind import Behind
+from datadriver.tracking.ledger import Ledger, insert
 from datadriver.tracking.mlflow_runs import Tracker
 from datadriver.tracking.model_files import ModelFiles, write_model
-from datadriver.tracking.records import Batch, Key, VerdictRecord
+from datadriver.tracking.records import Batch, Key, Outcome, ReleaseItem, VerdictRecord
+from datadriver.tracking.schema import batches
 from datadriver.tracking.writer import Trained
 from datadriver.training.results import TrainResult
 
@@ -100,6 +106,55 @@ def test_every_question_to_the_client_has_the_same_answer(stores: Mapping[str, T
     for question, answer in through_the_client.items():
         assert in_bulk[question] == answer, question
     assert len(through_the_client) > 60
+
+
+def test_what_was_written_behind_the_run_is_the_same(
+    new_store: Callable[..., Tracker], trainings: Callable[[Path], list[list[Trained]]], request: pytest.FixtureRequest
+) -> None:
+    """Without the result that comes twice: the ledger knows it, and nobody tells MLflow."""
+    at_once, later = new_store("bulk"), new_store("late")
+    behind = Behind(later.usecase, later.root, Ledger.open(later.usecase, later.root))
+    request.addfinalizer(behind.ledger.close)
+    for recorder in (at_once, behind):
+        first, (_, bob) = trainings(recorder.root)
+        with behind.ledger.writing() as connection:
+            connection.execute(upserted(connection, BATCH))
+        parent = recorder.start_batch(BATCH)
+        _record(recorder, behind.ledger, parent, first, code_revision="abc123")
+        _release(recorder, behind.ledger, {Key(one.instance.unit.key, one.instance.model): 1 for one in first})
+        _record(recorder, behind.ledger, parent, [bob])
+        _release(recorder, behind.ledger, {Key("15/9-F-1 C Ø:1'", "load"): 2, Key("country=NO", "load"): None})
+        recorder.finish_batch(parent, metrics={"instances.trained": 4})
+    behind.ledger.finish_batch(BATCH.id)
+    assert not later.client.search_registered_models()
+    assert Session(behind).run() is None
+    in_bulk, projected = (dict(_alike(tracker)) for tracker in (at_once, later))
+    assert projected.keys() == in_bulk.keys()
+    for question, answer in in_bulk.items():
+        assert projected[question] == answer, question
+    assert len(in_bulk) > 60
+
+
+def upserted(connection: Any, batch: Batch) -> Any:
+    return insert(connection, batches).values(asdict(batch)).on_conflict_do_nothing()
+
+
+def _record(recorder: Any, ledger: Ledger, parent: str, trained: list[Trained], **more: Any) -> None:
+    versions = recorder.record_all(parent, trained, code_digest="c" * 64, **more)
+    if not recorder.mirrors:
+        outcomes = [Outcome("b1", one.unit, one.model, "trained") for one in versions]
+        ledger.record_results(outcomes, versions=versions)
+
+
+def _release(recorder: Any, ledger: Ledger, champions: Mapping[Key, int | None]) -> None:
+    recorder.set_champions(champions)
+    if not recorder.mirrors:
+        known = queries.standings(ledger)
+        items = [
+            ReleaseItem(*key, version, known[key].version if key in known else None)
+            for key, version in champions.items()
+        ]
+        ledger.record_release(items, action="promote", by="ada", reason="", behind=True)
 
 
 def _alike(tracker: Tracker) -> Iterator[tuple[str, Any]]:
