@@ -76,7 +76,11 @@ class RegistryServer:
         config = {
             "version": 0.1,
             "log": {"level": "error"},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "store")}, "delete": {"enabled": True}},
+            "storage": {
+                "cache": {"blobdescriptor": "inmemory"},  # as the packages of distributions configure it
+                "filesystem": {"rootdirectory": str(self.folder / "store")},
+                "delete": {"enabled": True},
+            },
             "http": http_part,
         }
         config["storage"] |= self.extra.get("storage", {})  # type: ignore[operator]
