@@ -23,7 +23,7 @@ from datadriver.fleet.worker import Answer, Call
 from datadriver.serving.scores import Stretch, scores_path, write_scores
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.records import Key, ScoreRecord
+from datadriver.tracking.records import Key, ScoreRecord, VerdictRecord
 
 _ASSETS_PER_FILE = 256
 _ROWS_PER_FILE = 2_000_000
@@ -99,6 +99,7 @@ class Scoring:
         self._path = scores_path(self.root, self.usecase.scores.path)
         self._written: list[ScoreRecord] = []
         self._misses: list[Miss] = []
+        self._verdicts: list[VerdictRecord] = []
         self._traces: dict[str, str] = {}
         self._current = 0
         with batch(self.ledger, "score") as self._batch:
@@ -166,11 +167,11 @@ class Scoring:
                 position += 1
 
     def _sort_out(self, job: ScoreJob, answer: Answer) -> list[Stretch]:
-        """Record verdict and misses of one asset, and return what is to be written."""
+        """Keep verdict and misses of one asset, and return what is to be written."""
         found = answer.value if answer.error is None else _lost(job, answer)
         assert isinstance(found, ScoredAsset)  # noqa: S101 - the worker's function returns nothing else
         if found.verdict is not None:
-            self.ledger.record_verdicts([verdict_record(found.verdict, self._batch.id)])
+            self._verdicts.append(verdict_record(found.verdict, self._batch.id))
         stretches = []
         for one in found.scored:
             name = f"{one.unit}/{one.model}" + ("" if one.unit == job.asset.id else f" on {job.asset.id}")
@@ -186,6 +187,8 @@ class Scoring:
 
     def _write(self, group: Sequence[Stretch]) -> None:
         """Write files first and the ledger second: killed in between, the same files are written again."""
+        self.ledger.record_verdicts(self._verdicts)
+        self._verdicts = []
         if not group:
             return
         name = write_scores(self._path, group)

@@ -118,8 +118,10 @@ def _parts(table: pa.Table, index: str) -> Iterator[tuple[str, pa.Table]]:
     else:
         blocks = pc.cast(pc.floor_temporal(table[index], unit="day"), pa.int64()).to_numpy()
         names = {block: f"day={pd.Timestamp(block, unit='us'):%Y-%m-%d}" for block in np.unique(blocks)}
-    for block, name in names.items():
-        yield name, table.filter(pa.array(blocks == block))
+    order = np.argsort(blocks, kind="stable")  # rows of one day stay in their order
+    ordered, edges = table.take(pa.array(order)), np.searchsorted(blocks[order], [*names])
+    for name, start, end in zip(names.values(), edges, [*edges[1:], len(table)], strict=True):
+        yield name, ordered.slice(start, end - start)
 
 
 def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table) -> None:

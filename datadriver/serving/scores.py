@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -74,10 +75,10 @@ def write_scores(path: str, stretches: Sequence[Stretch], *, now: datetime | Non
         UnavailableError: the place cannot be written; nothing half-written stays.
     """
     name = "scores-" + hashlib.sha256("".join(one.digest() for one in stretches).encode()).hexdigest()[:20] + ".parquet"
-    tables = [_table(one, now or datetime.now(UTC)) for one in stretches if len(one.frame)]
-    if not tables:
+    some = [one for one in stretches if len(one.frame)]
+    if not some:
         return name
-    table = pa.concat_tables(tables)
+    table = _table(some, now or datetime.now(UTC))
     write_dataset(path, name, table, index=_index(table.schema.names), what="scores")
     return name
 
@@ -131,24 +132,31 @@ def _schema(index: str) -> pa.Schema:
     )
 
 
-def _table(stretch: Stretch, now: datetime) -> pa.Table:
-    frame = stretch.frame
-    index = "step" if pd.api.types.is_integer_dtype(frame.index.dtype) else "time"
-    schema, rows = _schema(index), len(frame)
-    constants = {
-        "unit": stretch.unit,
-        "model": stretch.model,
-        "asset_id": stretch.asset,
-        "version": stretch.version,
-        "role": stretch.role,
-        "result_key": stretch.result_key,
-        "verdict": stretch.verdict,
-        "reason": stretch.reason,
-        "written_at": now,
+def _table(stretches: Sequence[Stretch], now: datetime) -> pa.Table:
+    """Put stretches under each other; what is the same for all rows of one is written once and repeated."""
+    frames = [one.frame for one in stretches]
+    index = "step" if pd.api.types.is_integer_dtype(frames[0].index.dtype) else "time"
+    schema, lengths = _schema(index), [len(frame) for frame in frames]
+    rows = pa.array(np.repeat(np.arange(len(frames)), lengths))
+    said = {
+        "unit": [one.unit for one in stretches],
+        "model": [one.model for one in stretches],
+        "asset_id": [one.asset for one in stretches],
+        "version": [one.version for one in stretches],
+        "role": [one.role for one in stretches],
+        "result_key": [one.result_key for one in stretches],
+        "verdict": [one.verdict for one in stretches],
+        "reason": [one.reason for one in stretches],
     }
-    columns = {name: pa.repeat(pa.scalar(value, schema.field(name).type), rows) for name, value in constants.items()}
-    columns[index] = instant_array(frame.index, index)
+    columns = {name: pa.array(values, schema.field(name).type).take(rows) for name, values in said.items()}
+    columns["written_at"] = pa.repeat(pa.scalar(now, STAMP), len(rows))
+    columns[index] = instant_array(np.concatenate([_numbers(frame.index) for frame in frames]), index)
     for name in ("score", "actual", "residual"):
-        columns[name] = pa.array(frame[name].to_numpy(dtype="float64"), from_pandas=True)
-    columns["alarm"] = pa.array(frame["alarm"].to_numpy(dtype=bool))
+        values = np.concatenate([frame[name].to_numpy(dtype="float64") for frame in frames])
+        columns[name] = pa.array(values, from_pandas=True)
+    columns["alarm"] = pa.array(np.concatenate([frame["alarm"].to_numpy(dtype=bool) for frame in frames]))
     return pa.table([columns[field.name] for field in schema], schema=schema)
+
+
+def _numbers(index: pd.Index) -> np.ndarray:
+    return index.as_unit("us").asi8 if isinstance(index, pd.DatetimeIndex) else np.asarray(index)

@@ -37,7 +37,7 @@ from datadriver.tracking.records import (
 )
 
 _SEVERITY = {"pass": 0, "warn": 1, "reject": 2}
-_AT_ONCE = 500  # verdicts in one statement
+_AT_ONCE = 500  # verdicts, or scored stretches, in one statement
 
 
 class Ledger:
@@ -143,8 +143,7 @@ class Ledger:
     def record_scores(self, scores: Iterable[ScoreRecord]) -> None:
         """Record what scoring wrote."""
         with self.writing() as connection:
-            for score in scores:
-                _put_score(connection, score)
+            _put_scores(connection, list(scores))
 
     def record_release(  # noqa: PLR0913 - what a release says
         self,
@@ -289,25 +288,38 @@ def _severities(connection: sa.Connection, keys: Sequence[tuple[str, str, str]])
     return {(row.batch, row.asset, row.stage): _SEVERITY.get(row.action, 0) for row in connection.execute(statement)}
 
 
-def _put_score(connection: sa.Connection, score: ScoreRecord) -> None:
+def _put_scores(connection: sa.Connection, scores: Sequence[ScoreRecord]) -> None:
+    """Record scored stretches, and for each instance and asset the one that reaches furthest."""
+    for start in range(0, len(scores), _AT_ONCE):
+        some = scores[start : start + _AT_ONCE]
+        furthest = _furthest(connection, some)
+        insert = schema.scores.insert().returning(schema.scores.c.id, sort_by_parameter_order=True)
+        numbers = connection.execute(insert, [_score_row(score) for score in some]).scalars().all()
+        heads = {}
+        for score, number in zip(some, numbers, strict=True):
+            key = score.unit, score.model, score.asset
+            if furthest.get(key) is None or instant_order(score.last) >= instant_order(furthest[key]):
+                furthest[key] = score.last
+                heads[key] = dict(zip(("unit", "model", "asset", "score"), (*key, number), strict=True))
+        _put(connection, schema.score_heads, list(heads.values()), key=["unit", "model", "asset"])
+
+
+def _score_row(score: ScoreRecord) -> dict[str, Any]:
     values: dict[str, Any] = asdict(replace(score, at=score.at or now()))
     for ours, column in (("start", "window_start"), ("end", "window_end"), ("last", "last_instant")):
         values[column] = values.pop(ours)
-    number = connection.execute(schema.scores.insert().values(values).returning(schema.scores.c.id)).scalar_one()
-    heads = schema.score_heads.c
-    furthest = connection.execute(
-        sa.select(schema.scores.c.last_instant)
-        .join(schema.score_heads, heads.score == schema.scores.c.id)
-        .where(heads.unit == score.unit, heads.model == score.model, heads.asset == score.asset)
-    ).scalar()
-    if furthest is not None and instant_order(score.last) < instant_order(furthest):
-        return
-    head = {"unit": score.unit, "model": score.model, "asset": score.asset, "score": number}
-    connection.execute(
-        insert(connection, schema.score_heads)
-        .values(head)
-        .on_conflict_do_update(index_elements=["unit", "model", "asset"], set_={"score": number})
+    return values
+
+
+def _furthest(connection: sa.Connection, scores: Sequence[ScoreRecord]) -> dict[tuple[str, str, str], str | None]:
+    """Return the last instant that is scored already, by unit, model and asset."""
+    heads, keys = schema.score_heads.c, [(one.unit, one.model, one.asset) for one in scores]
+    statement = (
+        sa.select(heads.unit, heads.model, heads.asset, schema.scores.c.last_instant)
+        .join(schema.scores, heads.score == schema.scores.c.id)
+        .where(sa.tuple_(heads.unit, heads.model, heads.asset).in_(keys))
     )
+    return {(row.unit, row.model, row.asset): row.last_instant for row in connection.execute(statement)}
 
 
 def _check_previous(connection: sa.Connection, items: Sequence[ReleaseItem]) -> None:
