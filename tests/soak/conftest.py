@@ -84,7 +84,7 @@ class PumpFleet:
         pid = self._start(command, at if isinstance(at, str) else "")
         if isinstance(at, float):
             time.sleep(max(0.0, began + at - time.monotonic()))
-            family.update(_children(pid))  # nobody but us waits for the zygote: the number is not used again meanwhile
+            family.update(_children(pid))
             for one in [pid, *(family if workers else ())]:
                 with suppress(ProcessLookupError):
                     os.kill(one, signal.SIGKILL)

@@ -22,13 +22,17 @@ _WHAT_COMMANDS_IMPORT = """
 
 
 def serve() -> None:
-    """Start one command after the other."""
+    """Start one command after the other; the id of one that has ended is nobody else's until the next one starts."""
+    child = 0
     for line in sys.stdin:
+        if child:
+            os.waitpid(child, 0)
         child = os.fork()
         if not child:
             _be(json.loads(line))
         _say(child)
-        _say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        _say(ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status)
 
 
 def _say(number: int) -> None:
