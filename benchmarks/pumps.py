@@ -1,10 +1,12 @@
 """The pump example with thousands of pumps, from its simulation to its report, step by step.
 
 Each step is the command that anyone would type, timed from its start to its end: simulate, validate, train, promote,
-score, monitor, report, and what a second `train` and `status` take then. A pump has two models of its own; the pumps
-of a type share two more: 5,000 pumps are 10,000 models. They need 20 GB of disk while it lasts.
+score, monitor, report, and then what `train --plan` and `status` take. A pump has two models of its own; the pumps of a
+type share two more: 5,000 pumps are 10,006 models, need 10 GB of memory (for the models that a type shares: each worker
+holds the rows of a third of all pumps) and 10 GB of disk, and take about half an hour on two cores.
 
     python benchmarks/pumps.py --assets 500
+    python benchmarks/pumps.py --root DIR --only train,promote,score    go on with a fleet that --keep left
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from results import merge_results
-from train_page import RESULTS
+from train_page import RESULTS, write_page
 from train_watch import Watched, disk_bytes, watch
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "pumps"
@@ -35,7 +37,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "score": ("score", "--end", UNTIL),
     "monitor": ("monitor", "--until", UNTIL),
     "report": ("report",),
-    "train_again": ("train", "--until", UNTIL),
+    "plan": ("train", "--plan", "--until", UNTIL),
     "status": ("status",),
 }
 
@@ -55,7 +57,7 @@ def simulate(root: Path, assets: int) -> Watched:
 
 def step(root: Path, name: str, workers: int | None) -> Watched:
     """Run one command on the fleet."""
-    many = ["--workers", str(workers)] if workers and name not in {"promote", "status"} else []
+    many = ["--workers", str(workers)] if workers and name not in {"promote", "plan", "status"} else []
     command = [sys.executable, "-m", "datadriver", *STEPS[name], "--json", *many]
     return watch(command, folder=root, allowed=(0, SOME_FAILED))
 
@@ -70,43 +72,48 @@ def _rounded(value: float) -> float:
 
 def main() -> None:
     """Measure step by step; the results file has each figure as soon as there is one."""
+    names = ("simulate", *STEPS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--assets", type=int, default=5000, help="pumps; each has two models")
     parser.add_argument("--workers", type=int, help="processes; default: one per core")
+    parser.add_argument("--only", default=",".join(names), help="steps, separated by commas")
     parser.add_argument("--place", type=Path, help="where the fleet is made; default: the folder for temporary files")
+    parser.add_argument("--root", type=Path, help="a fleet that an earlier run kept")
     parser.add_argument("--keep", action="store_true", help="do not remove the fleet in the end")
     parser.add_argument("--results", type=Path, default=RESULTS)
     chosen = parser.parse_args()
+    wanted = [name for name in names if name in chosen.only.split(",")]
+    place = None if chosen.root else Path(tempfile.mkdtemp(prefix="datadriver-pumps-", dir=chosen.place))
+    try:
+        root = prepare(place) if place is not None else chosen.root
+        print(f"the fleet is in {root}", flush=True)
+        for name in wanted:
+            _measure(root, name, chosen)
+    finally:
+        if place is not None and not chosen.keep:
+            shutil.rmtree(place, ignore_errors=True)
+    if chosen.results == RESULTS:
+        write_page()
+
+
+def _measure(root: Path, name: str, chosen: argparse.Namespace) -> None:
+    """Do one step and put its figures into the results."""
+    load = os.getloadavg()[0]
+    cost = simulate(root, chosen.assets) if name == "simulate" else step(root, name, chosen.workers)
+    (root / f"{name}.json").write_text(cost.output)
     models = PER_PUMP * chosen.assets
     key = f"pumps_{models // 1000}k" if models % 1000 == 0 else f"pumps_{models}"
-    place = Path(tempfile.mkdtemp(prefix="datadriver-pumps-", dir=chosen.place))
-    try:
-        root, peak = prepare(place), 0.0
-        merge_results(chosen.results, {key: {"pumps": chosen.assets, "load_before": _rounded(os.getloadavg()[0])}})
-        for name in ("simulate", *STEPS):
-            cost = simulate(root, chosen.assets) if name == "simulate" else step(root, name, chosen.workers)
-            peak = max(peak, cost.peak_mb) if name != "simulate" else peak
-            figures = {
-                f"{name}_s": cost.seconds,
-                f"{name}_cpu_s": cost.cpu,
-                f"{name}_mb": cost.peak_mb,
-                "peak_mb": peak,
-            }
-            figures["disk_mb"] = disk_bytes(root / ".datadriver") / 1e6
-            merge_results(chosen.results, {f"{key}.{found}": _rounded(value) for found, value in figures.items()})
-            print(
-                f"{name:12}{cost.seconds:9.1f} s{1000 * cost.seconds / models:9.2f} ms a model"
-                f"{1000 * cost.cpu / models:9.2f} ms cpu{cost.peak_mb:8.0f} MB",
-                flush=True,
-            )
-            _keep_output(root, name, cost)
-    finally:
-        if not chosen.keep:
-            shutil.rmtree(place, ignore_errors=True)
-
-
-def _keep_output(root: Path, name: str, cost: Watched) -> None:
-    (root / f"{name}.json").write_text(cost.output or json.dumps(None))
+    figures = {f"{name}_s": cost.seconds, f"{name}_cpu_s": cost.cpu, f"{name}_mb": cost.peak_mb, f"{name}_load": load}
+    figures["disk_mb"] = disk_bytes(root / ".datadriver") / 1e6
+    found = {f"{key}.{figure}": _rounded(value) for figure, value in figures.items()}
+    merge_results(chosen.results, {f"{key}.pumps": chosen.assets, **found})
+    ours = json.loads(chosen.results.read_text())[key]
+    merge_results(chosen.results, {f"{key}.peak_mb": max(ours.get(f"{one}_mb", 0) for one in STEPS)})
+    print(
+        f"{name:12}{cost.seconds:9.1f} s{1000 * cost.seconds / models:9.2f} ms a model"
+        f"{1000 * cost.cpu / models:9.2f} ms cpu{cost.peak_mb:8.0f} MB",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts the tables of the training benchmark into docs/benchmarks.md, from what benchmarks/results.json says.
+"""Puts the tables of training and of the pump example into docs/benchmarks.md, from what benchmarks/results.json says.
 
 python benchmarks/train_page.py
 """
@@ -28,13 +28,15 @@ _NAMES = {
     "score_bare": "scoring a day: bare loop",
     "score_datadriver": "scoring a day: datadriver",
 }
+_STEPS = ("simulate", "validate", "train", "promote", "score", "monitor", "report", "plan", "status")
 _KINDS = {"ridge": "Ridge", "forest": "forest of 10 trees"}
 
 
 def write_page(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Renew what stands between the marks `<!-- name -->` and `<!-- end -->` of the page."""
-    figures, text = json.loads(results.read_text())["train"], page.read_text()
-    for name, table in (("costs", _costs(figures)), ("stages", _stages(figures))):
+    found, text = json.loads(results.read_text()), page.read_text()
+    figures = found.get("train", {})
+    for name, table in (("costs", _costs(figures)), ("stages", _stages(figures)), ("pumps", _pumps(found))):
         text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{table}\2", text, flags=re.DOTALL)
     page.write_text(text)
 
@@ -79,6 +81,24 @@ def _stages(figures: Mapping[str, Any]) -> str:
     ]
     sums = [f"{sum(stages[kind].values()):.2f}" for kind in kinds]
     return "\n".join([*lines, f"| together | {' | '.join(sums)} |"]) + "\n"
+
+
+def _pumps(results: Mapping[str, Any]) -> str:
+    lines = [
+        "| models | step | s | processor s | ms of it a model | peak MB | load before |",
+        "|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    fleets = [figures for name, figures in results.items() if name.startswith("pumps_")]
+    for figures in sorted(fleets, key=lambda one: float(one["pumps"])):
+        models = 2 * figures["pumps"]
+        for step in _STEPS:
+            if f"{step}_s" in figures:
+                seconds, cpu = figures[f"{step}_s"], figures[f"{step}_cpu_s"]
+                load, peak = figures.get(f"{step}_load"), figures[f"{step}_mb"]
+                cells = [f"{models:,}", step, f"{seconds:.1f}", f"{cpu:.1f}", f"{1000 * cpu / models:.2f}"]
+                cells += [f"{peak:,.0f}", "" if load is None else f"{load:.1f}"]
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
