@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 PUMPS = ROOT / "examples" / "pumps"
 sys.path[:0] = [str(PUMPS / "src"), str(ROOT / "benchmarks")]
 
-from load import Load, ceiling, free_port, load, post, running  # noqa: E402 - beside this file
+from load import Load, ceiling, cpu_seconds, free_port, load, post, running  # noqa: E402 - beside this file
 from pumps.simulate import Settings, make_fleet  # noqa: E402 - the use case is not installed
 from results import merge_results  # noqa: E402
 
@@ -115,8 +115,11 @@ def feature_bodies(project: Project, *, requests: int) -> list[bytes]:
     return [_document(features.iloc[place : place + 1]) for place in range(0, len(features), step)][:requests]
 
 
-def measure(port: int, documents: Sequence[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Load a server with each number of connections; the first answer must be a good one."""
+def measure(pid: int, port: int, documents: Sequence[bytes], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load a server with each number of connections; the first answer must be a good one.
+
+    Beside what clients see stands the server's own processor time per request, which other load disturbs less.
+    """
     asked = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations", documents[0], {"Content-Type": "application/json"}
     )
@@ -124,21 +127,23 @@ def measure(port: int, documents: Sequence[bytes], arguments: argparse.Namespace
         assert json.load(answer)["predictions"]
     requests = [post("/invocations", one) for one in documents]
     load(port, requests, connections=max(arguments.connections), seconds=1)  # warm
-    found = {
-        str(count): load(port, requests, connections=count, seconds=arguments.seconds)
-        for count in arguments.connections
-    }
-    for count, one in found.items():
-        print(f"  {count:>3} connections: {one.row()}")
-    return {count: one.row() for count, one in found.items()}
+    found = {}
+    for count in arguments.connections:
+        before = cpu_seconds(pid)
+        one = load(port, requests, connections=count, seconds=arguments.seconds)
+        spent = cpu_seconds(pid) - before
+        answered = max(1, len(one.latencies)) * 1.1  # the tenth that warms up is not counted
+        found[str(count)] = one.row() | {"cpu_ms": round(1000 * spent / answered, 3)}
+        print(f"  {count:>3} connections: {found[str(count)]}")
+    return found
 
 
 def datadriver_server(project: Project, workers: int, documents: Sequence[bytes], arguments: argparse.Namespace) -> Any:
     """Measure `datadriver serve`."""
     port = free_port()
     command = [sys.executable, "-m", "datadriver", "serve", "--project", str(project.root), "--port", str(port)]
-    with running([*command, "--workers", str(workers)], port, env={**os.environ, **PINNED}):
-        return measure(port, documents, arguments)
+    with running([*command, "--workers", str(workers)], port, env={**os.environ, **PINNED}) as server:
+        return measure(server.pid, port, documents, arguments)
 
 
 def mlflow_server(project: Project, documents: Sequence[bytes], arguments: argparse.Namespace) -> Any:
@@ -150,8 +155,8 @@ def mlflow_server(project: Project, documents: Sequence[bytes], arguments: argpa
     environment["PATH"] = f"{binaries}{os.pathsep}{environment['PATH']}"
     command = [str(binaries / "mlflow"), "models", "serve", "-m", name, "-p", str(port), "--env-manager", "local"]
     log = (project.root / "mlflow-serve.log").open("wb")
-    with log, running(command, port, env=environment, cwd=project.root, stdout=log, stderr=log):
-        return measure(port, documents, arguments)
+    with log, running(command, port, env=environment, cwd=project.root, stdout=log, stderr=log) as server:
+        return measure(server.pid, port, documents, arguments)
 
 
 def best(found: dict[str, Any]) -> dict[str, Any]:

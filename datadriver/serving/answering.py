@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from datadriver.data.window import Window, parse_instant
 from datadriver.errors import ContractBreach, DatadriverError, UnavailableError, UseCaseError
 from datadriver.serving.app import Asked, Reply, problem
 from datadriver.serving.documents import Request, Table, parse, records
 from datadriver.serving.observed import Labels
 from datadriver.serving.openapi import describe
 from datadriver.serving.packaged import Package
-from datadriver.serving.rows import WHOLE, answer_rows
+from datadriver.serving.predict import answered
 from datadriver.serving.settings import Limits
 from datadriver.serving.stacking import PROOFS, Stack
 
@@ -146,19 +145,10 @@ class Answering:
 
     def _alone(self, request: Request) -> Reply:
         try:
-            given = {name or self._package.main: table.frame() for name, table in request.tables.items()}
-            answer = answer_rows(
-                self._package, given, asset=request.asset, models=request.models, window=self._window(request)
-            )
+            answer = answered(self._package, request)
         except DatadriverError as error:
             return refusal(error)
         return _good(tuple(records(answer.scores)), unscored=[asdict(one) for one in answer.unscored])
-
-    def _window(self, request: Request) -> Window:
-        ends = (request.start, request.end)
-        if ends == (None, None):
-            return WHOLE
-        return Window(*(None if end is None else parse_instant(end, self._package.usecase) for end in ends))
 
 
 class TooLargeError(DatadriverError):

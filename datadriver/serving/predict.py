@@ -21,7 +21,7 @@ def predict(package: Package, document: Mapping[str, Any]) -> Answer:
         BadRequestError: it cannot be understood.
         DatadriverError: as `answer_rows` does.
     """
-    return _answered(package, parse(json.dumps(document).encode()))
+    return answered(package, parse(json.dumps(document).encode()))
 
 
 def predict_bytes(package: Package, body: bytes, *, is_csv: bool = False, params: Mapping[str, str]) -> str:
@@ -31,14 +31,19 @@ def predict_bytes(package: Package, body: bytes, *, is_csv: bool = False, params
         BadRequestError: it cannot be understood.
         DatadriverError: as `answer_rows` does.
     """
-    answer = _answered(package, parse(body, CSV if is_csv else JSON, urlencode(params)))
+    answer = answered(package, parse(body, CSV if is_csv else JSON, urlencode(params)))
     said: dict[str, Any] = {"predictions": list(records(answer.scores))}
     if answer.unscored:
         said["unscored"] = [asdict(one) for one in answer.unscored]
     return json.dumps(said, ensure_ascii=False, allow_nan=False)
 
 
-def _answered(package: Package, request: Request) -> Answer:
+def answered(package: Package, request: Request) -> Answer:
+    """Score what is asked.
+
+    Raises:
+        DatadriverError: as `answer_rows` does.
+    """
     rows = {name or package.main: table.frame() for name, table in request.tables.items()}
     return answer_rows(package, rows, asset=request.asset, models=request.models, window=_window(package, request))
 

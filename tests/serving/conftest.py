@@ -104,3 +104,37 @@ def pack_() -> Callable[..., Packed]:
 def make_image_() -> Callable[..., ImageFolders]:
     """Writes the folders of an image."""
     return make_image
+
+
+# A use case whose models look at one row alone ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def by_row(_served, tmp_path_factory):
+    """Three assets whose features, mask and alarms are of one instant alone, trained and promoted."""
+    root = tmp_path_factory.mktemp("by-row") / "tiny"
+    shutil.copytree(_served.root, root)
+    case = type(_served)(root)
+    case.guard()
+    case.edit("window: {min_rows: 20, lookback: 2h}", "window: {min_rows: 20}")
+    case.edit(
+        'return frame[["current", "flow"]].assign(flow_before=frame["flow"].shift(1)).bfill()',
+        'point = frame[["current", "flow"]].assign(power=frame["current"] * frame["flow"])\n    return point',
+        "src/tiny/features.py",
+    )
+    case.edit("DummyRegressor()", "make_pipeline(SimpleImputer(), DummyRegressor())", "src/tiny/models.py")
+    case.edit("make_pipeline(StandardScaler()", "make_pipeline(SimpleImputer(), StandardScaler()", "src/tiny/models.py")
+    case.edit(
+        "from sklearn.linear", "from sklearn.impute import SimpleImputer\nfrom sklearn.linear", "src/tiny/models.py"
+    )
+    for command in (("train", "--force"), ("promote", "--force"), ("score", "--start", "2026-03-05")):
+        done = case.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return case
+
+
+@pytest.fixture
+def by_row_copy(by_row, tmp_path):
+    """The same; a copy, so that tests may change it."""
+    shutil.copytree(by_row.root, tmp_path / "tiny")
+    return type(by_row)(tmp_path / "tiny")
