@@ -439,6 +439,8 @@ class Project:
         from datadriver.tracking import releases
         from datadriver.tracking.records import Key
 
+        if repair:
+            self._drain(wait=True)
         keys = [Key(one.unit.key, one.model) for one in self.instances]
         return (releases.reconcile if repair else releases.drift)(self.ledger, self.tracker, keys)
 
@@ -658,12 +660,13 @@ class Project:
 
     def _drain(self, wait: bool | Beside) -> Lag | None:
         """Write what is pending to MLflow, unless something else does so or nobody waits for it."""
-        from datadriver.fleet.projection import Lag, drain, leaving
         from datadriver.tracking.backlog import backlog
-        from datadriver.tracking.behind import Behind
 
         if wait is not True or not backlog(self.ledger).total:
             return None
+        from datadriver.fleet.projection import Lag, drain, leaving
+        from datadriver.tracking.behind import Behind
+
         with leaving() as left:
             return drain(Behind(self.usecase, self.root, self.ledger), self.progress)
         return Lag(backlog(self.ledger), left.error)

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datadriver.data.window import parse_instant
 from datadriver.errors import ConfigError, DatadriverError, UnavailableError
 from datadriver.fleet.batches import batch
-from datadriver.fleet.monitor_outputs import record_runs
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.tracking import leases, pending
 from datadriver.tracking.backlog import Backlog, backlog
@@ -199,6 +197,9 @@ def _rest(left: Backlog) -> DatadriverError | None:
 
 
 def _tellers(behind: Behind) -> dict[str, Teller]:
+    from datadriver.data.window import parse_instant  # noqa: PLC0415 - pandas
+    from datadriver.fleet.monitor_outputs import record_runs  # noqa: PLC0415 - pandas
+
     usecase, root, ledger = behind.usecase, behind.root, behind.ledger
 
     def monitoring(tracker: Tracker, content: str) -> None:
