@@ -111,6 +111,7 @@ class Beside:
 def main() -> None:
     """Write what is pending, told by stdin what for: a use case, `finish` once nothing is added; its end means stop."""
     os.nice(_NICE)
+    answer, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no part of the answer
     usecase, root = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent, over a pipe
     over, stop = threading.Event(), threading.Event()
 
@@ -123,8 +124,8 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     error = _run(usecase, root, over, stop)
     code = None if error is None else error.exit_code
-    sys.stdout.write(json.dumps({"error": None if error is None else error.message, "exit_code": code}))
-    sys.stdout.flush()
+    answer.write(json.dumps({"error": None if error is None else error.message, "exit_code": code}))
+    answer.flush()
     os._exit(0)  # not before the thread reads on, but at once
 
 
