@@ -65,8 +65,8 @@ class Answering:
         """Describe the interface."""
         return describe(self._package)
 
-    def reply(self, asked: Sequence[Asked]) -> Iterator[tuple[int, Reply]]:
-        """Answer requests, each with its place among them, as soon as it is answered."""
+    def replies(self, asked: Sequence[Asked]) -> Iterator[Mapping[int, Reply]]:
+        """Answer requests: those that share a pass in one part, those that are scored alone each in its own."""
         stacks: dict[tuple[_Key, tuple[str, ...]], dict[int, Table]] = {}
         requests: dict[int, Request] = {}
         alone: list[int] = []
@@ -75,20 +75,18 @@ class Answering:
                 requests[place] = self._parsed(one)
                 key, table = self._stack_of(requests[place]), requests[place].only
             except DatadriverError as error:
-                yield place, refusal(error)
+                yield {place: refusal(error)}
                 continue
             if key is None or table is None:
                 alone.append(place)
             else:
                 stacks.setdefault((key, table.columns), {})[place] = table
         for (key, _), tables in stacks.items():
-            for place, reply in self._together(key, tables).items():
-                if reply is None:
-                    alone.append(place)
-                else:
-                    yield place, reply
+            found = self._together(key, tables)
+            alone += [place for place, reply in found.items() if reply is None]
+            yield {place: reply for place, reply in found.items() if reply is not None}
         for place in sorted(alone):
-            yield place, self._alone(requests[place])
+            yield {place: self._alone(requests[place])}
 
     def _parsed(self, asked: Asked) -> Request:
         request = parse(asked.body, asked.content_type, asked.query)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,8 +51,8 @@ class Reply:
 class Scorer(Protocol):
     """What answers scoring requests; it must not raise for a bad one."""
 
-    def reply(self, asked: Sequence[Asked]) -> Iterable[tuple[int, Reply]]:
-        """Answer some requests together, each with its place among them."""
+    def replies(self, asked: Sequence[Asked]) -> Iterable[Mapping[int, Reply]]:
+        """Answer some requests, in parts, each reply under the place of its request."""
 
     def openapi(self) -> dict[str, Any]:
         """Describe the interface as OpenAPI 3.1."""
@@ -79,7 +79,7 @@ class App:
     def __init__(self, scorer: Scorer, observed: Observed, limits: Limits) -> None:
         self._observed = observed
         self._limits = limits
-        self._batcher: Batcher[Asked, Reply] = Batcher(scorer.reply, most=limits.batch)
+        self._batcher: Batcher[Asked, Reply] = Batcher(scorer.replies, most=limits.batch)
         description = json.dumps(scorer.openapi(), ensure_ascii=False).encode()
         self._pages: dict[str, Callable[[], tuple[int, bytes, str]]] = {
             "/ping": self._ping,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -24,10 +24,10 @@ Answered = TypeVar("Answered")
 class Batcher(Generic[Asked, Answered]):
     """A queue in front of a function that answers several requests in one call."""
 
-    def __init__(self, answer: Callable[[Sequence[Asked]], Iterable[tuple[int, Answered]]], *, most: int) -> None:
+    def __init__(self, answer: Callable[[Sequence[Asked]], Iterable[Mapping[int, Answered]]], *, most: int) -> None:
         """Answer at most `most` requests in a call.
 
-        The function gives each answer with the place of its request, in any order; each is handed on as it comes.
+        The function gives answers by the places of their requests, in parts, each of which is handed on as it comes.
         """
         self._answer = answer
         self._most = most
@@ -73,8 +73,8 @@ class Batcher(Generic[Asked, Answered]):
         """Answer a batch, in the thread; answers that come at once are handed on at once."""
         failure: BaseException | None = None
         try:
-            for place, answered in self._answer(requests):
-                loop.call_soon_threadsafe(_deliver, futures[place], answered)
+            for part in self._answer(requests):
+                loop.call_soon_threadsafe(_deliver, futures, part)  # waking the loop for each would cost more
         except BaseException as error:  # whoever waits must hear of it
             failure = error
         loop.call_soon_threadsafe(self._finish, loop, futures, failure)
@@ -95,6 +95,7 @@ class Batcher(Generic[Asked, Answered]):
             self._gathering = loop.call_later(MOMENT, self._start, loop)
 
 
-def _deliver(future: asyncio.Future[Answered], answered: Answered) -> None:
-    if not future.done():
-        future.set_result(answered)
+def _deliver(futures: Sequence[asyncio.Future[Answered]], answers: Mapping[int, Answered]) -> None:
+    for place, answered in answers.items():
+        if not futures[place].done():
+            futures[place].set_result(answered)

@@ -392,7 +392,7 @@ from datadriver.serving.server import _config
 from datadriver.serving.settings import Limits, Settings
 models = _Opened(Limits())()
 _config(App(models, Observed(models.labels), Limits()), Settings()).load()
-((_, reply),) = models.reply([Asked(sys.stdin.buffer.read(), "application/json", "")])
+((reply,),) = [part.values() for part in models.replies([Asked(sys.stdin.buffer.read(), "application/json", "")])]
 unwanted = {"mlflow", "great_expectations", "airflow", "docker", "matplotlib", "fastapi", "alembic"}
 print(reply.status, sorted(unwanted & set(sys.modules)))
 """

@@ -48,10 +48,17 @@ def package(by_row):
 @pytest.fixture(scope="module")
 def answering(package):
     found = Answering(package, Limits())
-    replies = dict(found.reply([asked([1.0 + place, 2.0, 3.0], hour=place) for place in range(4)]))
+    replies = merged(found.replies([asked([1.0 + place, 2.0, 3.0], hour=place) for place in range(4)]))
     assert {reply.status for reply in replies.values()} == {200}
     assert list(found._proved.values()) == [True]
     return found
+
+
+def merged(parts):
+    """Return the replies of all parts by place; each place is answered once."""
+    found = [item for part in parts for item in part.items()]
+    assert len(found) == len(dict(found))
+    return dict(found)
 
 
 def asked(values, *, hour=0, asset="P-1", stamp=None):
@@ -95,7 +102,7 @@ def test_a_batch_gives_each_request_what_it_gets_alone(package, answering):
     @settings(max_examples=min(15, settings().max_examples))  # each request is scored twice, in milliseconds
     @given(st.lists(request_, min_size=1, max_size=8))
     def check(batch):
-        replies = dict(answering.reply(batch))
+        replies = merged(answering.replies(batch))
         assert sorted(replies) == list(range(len(batch)))
         for place, one in enumerate(batch):
             document, expected = json.loads(replies[place].body), alone(package, one)
@@ -109,13 +116,13 @@ def test_a_batch_gives_each_request_what_it_gets_alone(package, answering):
 
 
 def test_rows_are_scored_in_one_pass(answering):
-    replies = dict(answering.reply([asked([place / 3, 1.0, 50.0], hour=place) for place in range(10)]))
+    replies = merged(answering.replies([asked([place / 3, 1.0, 50.0], hour=place) for place in range(10)]))
     assert {reply.together for reply in replies.values()} == {10}
 
 
 def test_readings_of_one_instant_that_differ_are_not_mixed(package, answering):
     batch = [asked([float(place), 1.0, 50.0], hour=3) for place in range(5)]
-    replies = dict(answering.reply(batch))
+    replies = merged(answering.replies(batch))
     assert len({json.loads(reply.body)["predictions"][0]["score"] for reply in replies.values()}) == 5
     for place, one in enumerate(batch):
         same(json.loads(replies[place].body)["predictions"], alone(package, one))
@@ -123,7 +130,7 @@ def test_readings_of_one_instant_that_differ_are_not_mixed(package, answering):
 
 def test_the_contract_warns_of_the_one_row_that_it_is_about(answering):
     flows = [5.0, 60.0, 5.0]
-    replies = dict(answering.reply([asked([20.0, flow, 60.0], hour=place) for place, flow in enumerate(flows)]))
+    replies = merged(answering.replies([asked([20.0, flow, 60.0], hour=place) for place, flow in enumerate(flows)]))
     verdicts = [json.loads(replies[place].body)["predictions"][0] for place in range(3)]
     assert [one["verdict"] for one in verdicts] == ["pass", "warn", "pass"]
     assert "flow" in verdicts[1]["reason"]
@@ -139,7 +146,7 @@ def test_features_that_look_at_other_rows_although_nothing_says_so_are_not_stack
     batch.append(asked([None, None, 60.0], hour=7))
 
     for _ in range(2):
-        replies = dict(answering.reply(batch))
+        replies = merged(answering.replies(batch))
         for place, one in enumerate(batch):
             expected, document = alone(package, one), json.loads(replies[place].body)
             if isinstance(expected, str):
