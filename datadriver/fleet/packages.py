@@ -18,6 +18,7 @@ from datadriver.images.destinations import Destination, IntoEngine, IntoRegistry
 from datadriver.images.engine import Engine
 from datadriver.images.names import base_repository, check_length, prefix_of
 from datadriver.images.registry import Registry
+from datadriver.images.registry_session import is_here
 from datadriver.images.spec import BaseImage
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
@@ -88,16 +89,20 @@ class Packages:
         return {one.key: latest[one.key] for one in diff(self.ledger, instances) if one.promotes}
 
     def _destination(self) -> Destination:
-        prefix, registry = prefix_of(self.usecase.name, self.usecase.package.prefix), self.usecase.package.registry
-        check_length(registry, prefix)
+        package = self.usecase.package
+        prefix = prefix_of(self.usecase.name, package.prefix)
+        check_length(package.registry, prefix)
         if not self.push:
-            return IntoEngine(Engine.connect(), registry)
-        if registry is None:
+            return IntoEngine(Engine.connect(), package.registry)
+        if not package.registry:
             raise ConfigError(
                 "package.registry is not set, so there is nowhere to push to; give it as host[:port], such as "
                 "registry.example.com or localhost:5000"
             )
-        return IntoRegistry(Registry(registry), base_repository(prefix))
+        bundle = package.secrets.certificates
+        # This machine's own registries speak plain HTTP, whatever the company's certificates are.
+        trusted = self.root / bundle if bundle and not is_here(package.registry.rpartition(":")[0]) else None
+        return IntoRegistry(Registry(package.registry, certificates=trusted), base_repository(prefix), package.platform)
 
     def _base(self, destination: Destination) -> BaseImage:
         build = BaseBuild.of(self.usecase, self.root)

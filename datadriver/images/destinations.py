@@ -72,9 +72,10 @@ class IntoEngine:
 class IntoRegistry:
     """Images pushed straight to a registry."""
 
-    def __init__(self, registry: Registry, base_repository: str) -> None:
+    def __init__(self, registry: Registry, base_repository: str, platform: str | None = None) -> None:
         self._registry = registry
         self._base_repository = base_repository
+        self._platform = platform
 
     @property
     def place(self) -> str:
@@ -83,7 +84,7 @@ class IntoRegistry:
 
     def base(self, reference: str) -> BaseImage | None:
         """See `Destination`."""
-        return self._registry.base(reference)
+        return self._registry.base(reference, platform=self._platform)
 
     def identity(self, image: Image) -> str:
         """See `Destination`."""
