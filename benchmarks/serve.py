@@ -37,6 +37,8 @@ from pumps.simulate import Settings, make_fleet  # noqa: E402 - the use case is 
 from results import merge_results  # noqa: E402
 
 from datadriver.project import Project  # noqa: E402
+from datadriver.tracking.names import registered_name  # noqa: E402
+from datadriver.tracking.records import Key  # noqa: E402
 from datadriver.training.pinning import PINNED  # noqa: E402
 
 FEATURES = '''
@@ -149,7 +151,7 @@ def datadriver_server(project: Project, workers: int, documents: Sequence[bytes]
 def mlflow_server(project: Project, documents: Sequence[bytes], arguments: argparse.Namespace) -> Any:
     """Measure `mlflow models serve` of the same champion, with its default of one worker."""
     port, line = free_port(), project.status()[0]
-    name = f"models:/{project.usecase.name}.{line.unit}.{line.model}@champion"
+    name = f"models:/{registered_name(project.usecase.name, Key(line.unit, line.model))}@champion"
     environment = {**os.environ, **PINNED, "MLFLOW_TRACKING_URI": f"sqlite:///{project.root}/.datadriver/mlflow.db"}
     binaries = Path(sys.executable).parent
     environment["PATH"] = f"{binaries}{os.pathsep}{environment['PATH']}"
