@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ class Engine:
 
     def __init__(self, client: DockerClient, *, name: str, whole: bool) -> None:
         self._client = client
+        self.close = weakref.finalize(self, client.close)
+        """End the connections; done anyway when nobody has the engine any more."""
         self._whole = whole
         self.name = name
         """Which engine it is, in words."""
