@@ -78,7 +78,7 @@ class DockerBuild:
             check=False,
         )
         if done.returncode:
-            raise _failed(self.tag, self.parent, done.stdout)
+            raise _failed(self, done.stdout)
 
     def _arguments(self) -> Iterator[str]:
         yield from ("--progress", "plain", "--file", str(self.context / self.dockerfile), "--tag", self.tag)
@@ -134,13 +134,15 @@ def _output(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
 
-def _failed(tag: str, parent: str, output: str) -> DatadriverError:
+def _failed(build: DockerBuild, output: str) -> DatadriverError:
+    parent, platform = build.parent, f" for {build.platform}" if build.platform else ""
+    failed = f"{build.tag}: the base image{platform} was not built"
     lines = [line for line in output.splitlines() if line.strip()]
     end = "\n".join(f"  {line}" for line in lines[-_LINES:])
     low = output.lower()
     if "exec format error" in low:
         return ConfigError(
-            f"{tag}: the base image was not built: this machine cannot run programs of the platform asked for. Build "
+            f"{failed}: this machine cannot run programs of the platform asked for. Build "
             "it on a machine of that kind, or set up emulation (binfmt, qemu-user-static). The end of the output:\n"
             f"{end}"
         )
@@ -151,8 +153,8 @@ def _failed(tag: str, parent: str, output: str) -> DatadriverError:
         )
     if any(word in low for word in _OUTSIDE):
         return UnavailableError(
-            f"{tag}: the base image was not built: the engine, the registry of {parent} or the index of packages did "
+            f"{failed}: the engine, the registry of {parent} or the index of packages did "
             "not answer, or a disk is full. A private index, its certificates and a proxy are given by "
             f"package.secrets and HTTPS_PROXY. The end of the output:\n{end}"
         )
-    return ConfigError(f"{tag}: the base image was not built. The end of the output:\n{end}")
+    return ConfigError(f"{failed}. The end of the output:\n{end}")

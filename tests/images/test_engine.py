@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,7 +184,7 @@ class OwnEngine:
         command = ["dockerd", "-H", self.host, "--data-root", self.root, "--exec-root", self.folder / "run"]
         command += ["--pidfile", self.folder / "own.pid", "--bridge", "none", "--iptables=false"]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([str(part) for part in command], stderr=log, start_new_session=True)
+            self.process = subprocess.Popen([str(part) for part in command], stderr=log)
         for _ in range(240):
             if subprocess.run(["docker", "-H", self.host, "info"], capture_output=True, check=False).returncode == 0:
                 return
@@ -192,8 +193,11 @@ class OwnEngine:
 
     def kill(self) -> None:
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
+        for file in self.folder.glob("run/containerd/containerd.pid"):  # it has a session of its own
+            os.kill(int(file.read_text()), signal.SIGKILL)
+        shutil.rmtree(self.folder / "run", ignore_errors=True)
 
 
 @pytest.fixture
