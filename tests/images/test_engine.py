@@ -22,7 +22,11 @@ from datadriver.images.archive import write_archive
 from datadriver.images.engine import Engine
 from datadriver.images.spec import BaseImage, Image
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    # The SDK drops the socket of a connection that is refused without closing it.
+    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def docker(*arguments: str) -> str:
@@ -181,7 +185,18 @@ class OwnEngine:
     def start(self) -> None:
         for stale in self.folder.glob("*.pid"):
             stale.unlink()
-        command = ["dockerd", "-H", self.host, "--data-root", self.root, "--exec-root", self.folder / "run"]
+        # A network of its own: an engine without a bridge removes the one of the machine's engine.
+        command = [
+            "unshare",
+            "--net",
+            "dockerd",
+            "-H",
+            self.host,
+            "--data-root",
+            self.root,
+            "--exec-root",
+            self.folder / "run",
+        ]
         command += ["--pidfile", self.folder / "own.pid", "--bridge", "none", "--iptables=false"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([str(part) for part in command], stderr=log)
@@ -213,8 +228,9 @@ def own_engine(parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("DOCKER_HOST", own.host)
     yield own
     own.kill()
-    subprocess.run(["umount", "-R", root], check=False, capture_output=True)
-    subprocess.run(["rm", "-rf", root], check=False)
+    while subprocess.run(["umount", "-R", root], check=False, capture_output=True).returncode == 0:
+        pass  # each engine that was killed left a mount there
+    subprocess.run(["rm", "-rf", "--one-file-system", root], check=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a disk")
