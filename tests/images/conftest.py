@@ -31,7 +31,13 @@ SCRIPT = Path(__file__).parents[2] / "deploy" / "debian-parent.sh"
 PACKAGE = f"""
 package:
   base_image: {PARENT}
+  registry: "${{IMAGED_REGISTRY:-}}"
   secrets: {{pip: pip.conf, certificates: certificates.pem}}
+environments:
+  assets: {{package: {{per: asset}}}}
+  killed: {{package: {{per: asset}}}}
+  two: {{package: {{per: asset}}}}
+  pruned: {{package: {{per: asset, keep: 2}}}}
 """
 
 
@@ -88,17 +94,18 @@ def make_case(folder: Path) -> Path:
     root = render("imaged", problem="regression", ci="none", sample_data=True, folder=folder)
     with (root / "usecase.yaml").open("a", encoding="utf-8") as file:
         file.write(PACKAGE)
-    index = _pip("global.index-url", "https://pypi.org/simple")
-    (root / "pip.conf").write_text(f"# {SECRET}\n[global]\nindex-url = {index}\ntimeout = 120\n", "utf-8")
+    index = _pip("global.index-url")
+    asked = f"index-url = {index}\n" if index else ""
+    (root / "pip.conf").write_text(f"# {SECRET}\n[global]\n{asked}timeout = 120\n", "utf-8")
     bundle = next(filter(None, map(os.environ.get, ("PIP_CERT", "SSL_CERT_FILE"))), _certifi())
     (root / "certificates.pem").write_text(f"# {SECRET}\n{Path(bundle).read_text('utf-8')}", "utf-8")
     return root
 
 
-def _pip(key: str, default: str) -> str:
+def _pip(key: str) -> str:
     command = [sys.executable, "-m", "pip", "config", "get", key]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return os.environ.get("PIP_INDEX_URL") or done.stdout.strip() or default
+    return os.environ.get("PIP_INDEX_URL") or done.stdout.strip()
 
 
 def _certifi() -> str:
