@@ -15,6 +15,7 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import UnavailableError, UntrustedModelError, UseCaseError
 from datadriver.tracking import canonical
 from datadriver.tracking.records import Version
+from datadriver.tracking.skops_names import skops_io
 from datadriver.tracking.trusted_types import REVIEWED
 
 ARCHIVE = "model.skops"
@@ -39,7 +40,7 @@ def dumped(estimator: Any) -> tuple[bytes, tuple[str, ...]]:
         if (
             set(types) - REVIEWED
         ):  # some can be written, but not read: lambdas, pandas' own, classes inside of functions
-            _skops().loads(archive.data, trusted=list(types))
+            skops_io().loads(archive.data, trusted=list(types))
     except Exception as error:  # user classes raise what they like from __getstate__ and __setstate__
         raise UseCaseError(
             f"the fitted {type(estimator).__name__} cannot be stored: {error}. Estimators may hold numbers, text, "
@@ -57,7 +58,7 @@ def _untrusted_in(archive: canonical.Archive) -> tuple[str, ...]:
 
 def untrusted_by_skops(archive: bytes) -> tuple[str, ...]:
     """Full names of the types in an archive that skops itself does not vouch for."""
-    return tuple(_skops().get_untrusted_types(data=archive))
+    return tuple(skops_io().get_untrusted_types(data=archive))
 
 
 def unknown_types(archive: bytes, *, package: str, trusted: Collection[str] = ()) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ def load(source: bytes | Path, *, sha256: str, package: str, trusted: Collection
         unknown = unknown_types(archive, package=package, trusted=trusted)
         if unknown:
             raise UntrustedModelError(f"{where}: {explain(unknown)}")
-        return _skops().loads(archive, trusted=list(untrusted_by_skops(archive)))
+        return skops_io().loads(archive, trusted=list(untrusted_by_skops(archive)))
     except (ImportError, AttributeError) as error:
         raise UntrustedModelError(
             f"{where}: the model was made by code that is not there any more ({error}). Restore that code or the "
@@ -164,13 +165,6 @@ def archive_file(version: Version, usecase: UseCase, root: Path) -> Path:
 
         fetch(f"{version.path}/{ARCHIVE}", kept, usecase.tracking, root)
     return kept
-
-
-def _skops() -> Any:
-    """The module `skops.io`; with it comes scikit-learn, which only those who dump or load should wait for."""
-    import skops.io  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    return skops.io
 
 
 def _read(path: Path) -> bytes:

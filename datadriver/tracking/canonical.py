@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from datadriver.tracking.skops_names import skops_io
+
 Node = dict[str, Any]
 
 _SCHEMA = "schema.json"
@@ -70,7 +72,8 @@ def archive(estimator: Any) -> Archive:
 
 def _state(estimator: Any, members: _Members) -> Node:
     """Return what skops would write into `schema.json`, while the other files go to `members`."""
-    import skops.io  # type: ignore[import-untyped]  # noqa: PLC0415 - with it comes scikit-learn
+    skops_io()
+    import skops  # type: ignore[import-untyped]  # noqa: PLC0415 - with it comes scikit-learn
     from skops.io._utils import SaveContext, get_state  # type: ignore[import-untyped]  # noqa: PLC0415
 
     context = SaveContext(zip_file=members)
