@@ -5,7 +5,8 @@ SOAK ?= kills properties
 KILLS ?= 50
 MODELS ?= 100,1000,10000
 ASSETS ?= 500
-BENCHMARKS ?= contract dirt monitor report
+BENCHMARKS ?= contract dirt monitor report serve
+PARENT ?= python:3.11-slim
 RUN := .venv
 DEV := .venv-dev
 
@@ -51,6 +52,7 @@ format: $(DEV)/.ready  ## put the code in order
 bench: $(DEV)/.ready  ## run the benchmarks
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; done
 	$(DEV)/bin/python benchmarks/train.py --models $(MODELS)
+	$(DEV)/bin/python benchmarks/images.py --parent $(PARENT)
 	$(DEV)/bin/python benchmarks/pumps.py --assets $(ASSETS)
 
 docs: reference  ## build the documentation into site/

@@ -62,7 +62,7 @@ def _plain(server: RegistryServer, images: int, repeats: int, layers: int) -> di
     for number in range(repeats):
         prefix = f"fleet{number}"
         base = _base(server, registry, prefix, layers)
-        first, second = (_fleet(base, prefix, images, version) for version in (1, 2))
+        first, second = (fleet(base, prefix, images, version) for version in (1, 2))
         before = _stored(server)
         times["first"].append(_push(registry, first, prefix))
         sizes.append((_stored(server) - before) / images - MODEL_BYTES)
@@ -90,7 +90,7 @@ def _slow_line(server: RegistryServer, images: int, repeats: int, layers: int) -
     try:
         registry = Registry(line.host, certificates=authority.bundle)
         times = [
-            _push(registry, _fleet(base, prefix, images, 1), prefix)
+            _push(registry, fleet(base, prefix, images, 1), prefix)
             for base, prefix in zip(bases, prefixes, strict=True)
         ]
     finally:
@@ -113,7 +113,8 @@ def _base(server: RegistryServer, registry: Registry, prefix: str, layers: int) 
     return base
 
 
-def _fleet(base: BaseImage, prefix: str, images: int, version: int) -> list[Image]:
+def fleet(base: BaseImage, prefix: str, images: int, version: int) -> list[Image]:
+    """Make images of one model each, of some kilobytes, on a base."""
     return [_image(base, prefix, f"P-{number}", version) for number in range(images)]
 
 
