@@ -10,19 +10,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
 from datadriver import failpoints
 from datadriver.data.window import Instant, Window
 from datadriver.errors import UnavailableError
+
+if TYPE_CHECKING:
+    import fsspec
+    import pyarrow.dataset as pads
 
 STAMP = pa.timestamp("us", tz="UTC")
 _STEPS_PER_FILE = 1000
@@ -51,7 +52,7 @@ def write_dataset(path: str, name: str, table: pa.Table, *, index: str, what: st
     Raises:
         UnavailableError: the place cannot be written; nothing half-written stays.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
+    filesystem, folder = _opened(path)
     try:
         for part, rows in _parts(table, index):
             _write(filesystem, f"{folder}/{part}", name, rows)
@@ -64,7 +65,9 @@ def open_dataset(path: str, window: Window | None = None, assets: Collection[str
 
     A process that asks for some assets after the others, which a worker does, reads each file for its own assets only.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
+    import pyarrow.dataset as pads  # noqa: PLC0415 - an image that answers a question opens no dataset
+
+    filesystem, folder = _opened(path)
     files = [name for name in filesystem.glob(f"{folder}/*/*.parquet") if _overlaps(name, window)]
     if not files:
         return None
@@ -73,8 +76,16 @@ def open_dataset(path: str, window: Window | None = None, assets: Collection[str
     return pads.dataset(files, filesystem=filesystem, format="parquet", partitioning=None)
 
 
+def _opened(path: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    import fsspec.core  # noqa: PLC0415
+
+    filesystem, folder = fsspec.core.url_to_fs(path)
+    return filesystem, folder
+
+
 def _about(filesystem: fsspec.AbstractFileSystem, files: Sequence[str], assets: Collection[str]) -> list[str]:
     """Return the files that hold rows of some of these assets."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
 
     def held(file: str) -> frozenset[str]:
         with filesystem.open(file, "rb") as stream:
@@ -126,6 +137,8 @@ def _parts(table: pa.Table, index: str) -> Iterator[tuple[str, pa.Table]]:
 
 def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table) -> None:
     """Write under a name that readers ignore, then rename; a file of this name holds these very rows already."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     target, draft = f"{folder}/{name}", f"{folder}/.{name}.part"
     if filesystem.exists(target):
         return
