@@ -28,7 +28,7 @@ def one_document(done):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("trian",), 2, "did you mean 'train'?"),
+        (("trian",), 2, "did you mean 'train' or 'track'?"),
         (("train", "--wrokers", "2"), 2, "--wrokers"),
         (("train", "--workers", "0"), 2, "--workers"),
         (("train", "--assets", "P-3"), 2, "there is no asset 'P-3'; did you mean"),
@@ -240,6 +240,6 @@ def test_a_terminated_command_ends_as_a_killed_process_does(tiny):
 
 
 def test_every_module_of_the_command_line_is_a_command_or_part_of_the_frame():
-    frame = {"__init__", "app", "boundary", "options", "output", "progress", "reports", "reference"}
+    frame = {"__init__", "app", "boundary", "inside", "options", "output", "progress", "reports", "reference"}
     package = Path(sys.modules["datadriver.cli"].__file__).parent
     assert {path.stem for path in package.glob("*.py")} == frame | set(COMMANDS)
