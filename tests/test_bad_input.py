@@ -541,3 +541,29 @@ def _(tiny: TinyCase) -> None:
     works = "    works: {format: csv, path: works.csv, index: done, asset: pump, join: none}"
     tiny.edit("\nmodels:\n", f"\n{works}\nmodels:\n")
     monitor(tiny, "{silence: [{source: works, until: endet}]}")
+
+
+@mistake("a misspelt key of `package`")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nmodels:", "\npackage: {registery: localhost:5000}\nmodels:")
+
+
+@mistake("a prefix that Docker does not allow")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nmodels:", "\npackage: {prefix: Pumps of ours}\nmodels:")
+
+
+@mistake("images before a promotion")
+def _(tiny: TinyCase) -> None:
+    pass
+
+
+@mistake("a push to nowhere")
+def _(tiny: TinyCase) -> None:
+    serve(tiny, scored=False)
+
+
+@mistake("a use case without a Dockerfile")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nmodels:", "\npackage: {registry: 'localhost:9'}\nmodels:")
+    serve(tiny, scored=False)

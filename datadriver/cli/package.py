@@ -82,6 +82,11 @@ def say_plan(output: Output, plan: tuple[Wanted, ...]) -> None:
 
 def say_packaging(output: Output, report: PackageReport) -> None:
     """Print what was made and where it is."""
+    if report.batch is None:
+        output.line(
+            f"no image to make: none of {plural(len(report.waiting), 'instance')} has a challenger that would win"
+        )
+        return
     parts = [f"{len(report.made):,} made", f"{len(report.present):,} there already"]
     if report.pruned:
         parts.append(f"{len(report.pruned):,} pruned")

@@ -65,15 +65,20 @@ class Packages:
         """Make every image that is not there yet, tell MLflow's versions of it, and remove old ones if asked to.
 
         Raises:
-            ConfigError: as `base`.
+            ConfigError: as `base`, or there is no champion.
             UnavailableError: as `base`, or the place went away; what it took until then is on record.
         """
         versions = self._versions(instances)
         asked = wanted(self.usecase, instances, versions, assets)
         waiting = without_version(instances, versions)
-        destination = self._destination()
+        if not asked and not self.challengers:
+            raise ConfigError(
+                f"none of the {len(instances)} chosen instances has a champion, and images are made of those: "
+                "`datadriver train` and `datadriver promote` come first"
+            )
         if not asked:
-            return PackageReport(destination.place, "", waiting=waiting)
+            return PackageReport(self.usecase.package.registry or "", "", waiting=waiting)
+        destination = self._destination()
         base = self._base(destination)
         work = Packaging(self.usecase, self.root, self.ledger, destination, base, self.env, self.progress)
         with batch(self.ledger, "package", code_revision=code_revision(self.root)) as made:
