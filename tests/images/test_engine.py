@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from datadriver.images.spec import BaseImage, Image
 
 pytestmark = [
     pytest.mark.docker,
+    pytest.mark.xdist_group("images"),
     # The SDK drops the socket of a connection that is refused without closing it.
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -216,21 +218,22 @@ class OwnEngine:
 
 
 @pytest.fixture
-def own_engine(parent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEngine]:
+def own_engine(parent: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEngine]:
     if os.getuid():
         pytest.skip("an engine of its own needs root")
     root = Path(os.environ.get("TMPDIR", "/var/tmp")) / f"datadriver-engine-{os.getpid()}"
-    own = OwnEngine(tmp_path, root)
-    with (tmp_path / "parent.tar").open("wb") as file:
+    folder = Path(tempfile.mkdtemp(prefix="dd-", dir="/tmp"))  # addresses of sockets have 108 characters at most
+    own = OwnEngine(folder, root)
+    with (folder / "parent.tar").open("wb") as file:
         subprocess.run(["docker", "save", parent], stdout=file, check=True)
-    (tmp_path / "small.tar").write_bytes(layer("all of it"))
+    (folder / "small.tar").write_bytes(layer("all of it"))
     own.start()
     monkeypatch.setenv("DOCKER_HOST", own.host)
     yield own
     own.kill()
     while subprocess.run(["umount", "-R", root], check=False, capture_output=True).returncode == 0:
         pass  # each engine that was killed left a mount there
-    subprocess.run(["rm", "-rf", "--one-file-system", root], check=False)
+    subprocess.run(["rm", "-rf", "--one-file-system", root, folder], check=False)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a disk")
