@@ -20,7 +20,7 @@ from datadriver.project import Project
 from datadriver.tracking import queries
 from datadriver.training.pinning import PINNED
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("images")]
 SECRET = "only-the-build-may-see-this-4f1d"  # see conftest
 
 

@@ -23,12 +23,7 @@ from datadriver.images.archive import write_archive
 from datadriver.images.engine import Engine
 from datadriver.images.spec import BaseImage, Image
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.xdist_group("images"),
-    # The SDK drops the socket of a connection that is refused without closing it.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("images")]
 
 
 def docker(*arguments: str) -> str:
