@@ -198,7 +198,7 @@ class Packaging:
         missing = {
             image.name: one for image, one in drafts if there.get(image.name) != self.destination.identity(image)
         }
-        old = sorted(known.keys() - missing.keys())
+        old = [name for name in known if name not in missing]
         for _ in old:
             self.progress.advance()
         done: list[str] = []
@@ -219,7 +219,7 @@ class Packaging:
         ]
         for _ in misses:
             self.progress.advance(failed=True)
-        return [known[name] for name in old], [known[name] for name in done], misses
+        return [known[name] for name in old], [known[name] for name in known if name in done], misses
 
     def _record(self, batch: str, image: Image, one: Wanted) -> ImageRecord:
         in_registry = self.destination.identity(image) == image.digest if image.base.layers else False
