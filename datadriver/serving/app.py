@@ -161,6 +161,7 @@ class App:
         most = self._limits.body
         too_much = problem(413, f"the body is larger than {most:,} bytes; send fewer rows at a time")
         if int(headers.get(b"content-length", b"0")) > most:
+            await self._discard(receive)
             return too_much
         parts, size = [], 0
         while True:
@@ -174,6 +175,17 @@ class App:
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _discard(self, receive: Receive) -> None:
+        """Read twice as much as a body may be and forget it: clients that send all before they read see the answer."""
+        left = 2 * self._limits.body
+        while left > 0:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _GoneError
+            left -= len(message.get("body", b""))
+            if not message.get("more_body"):
+                return
 
     async def _send(self, send: Send, status: int, body: bytes, content_type: str = JSON) -> None:
         headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
