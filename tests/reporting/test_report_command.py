@@ -122,7 +122,7 @@ def test_where_mlflow_does_not_answer_the_report_is_there_all_the_same(monitored
     result = Project.open(monitored.root).report(workers=1)
     assert result.path.exists()
     assert len(result.notes) == 1
-    assert result.notes[0].startswith("The page is not in MLflow: ")
+    assert result.notes[0].startswith("The page is not in MLflow yet: ")
 
 
 def test_the_fleet_page_is_kept_in_mlflow(monitored: Any) -> None:

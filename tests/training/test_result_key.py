@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,7 @@ def test_versions_are_the_same_where_the_use_case_is_installed(
 ) -> None:
     (project / "src" / "plant" / "more.py").write_text("import yaml\n")
     monkeypatch.syspath_prepend(str(project / "src"))
+    monkeypatch.delitem(sys.modules, "plant", raising=False)  # another test's
     elsewhere = tmp_path / "image"
     elsewhere.mkdir()
     assert versions(elsewhere, "plant") == versions(project, "plant")
