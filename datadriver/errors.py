@@ -3,11 +3,14 @@
     DatadriverError                 1  a bug in datadriver
     ├── ConfigError                 2  usecase.yaml, the fleet table or the command line is wrong
     ├── MissingExtraError           2  an optional dependency is not installed
+    ├── TooLargeError               2  a request to a serving image has more rows than it takes
     ├── DataError                   3  the data cannot be used as it is
     │   ├── ContractBreach          3  the contract's verdict is "reject"
+    │   ├── BadRequestError         3  what was sent to be scored cannot be understood
     │   └── UntrustedModelError     3  a stored model is not what was recorded, or holds unknown types
     ├── UseCaseError                4  a function of the use case raised or returned the wrong thing
     ├── UnavailableError            5  something outside did not answer; a retry may help
+    │   └── NotNowError             5  a registry is busy, and says so
     └── PartialFailure              6  some assets failed, the rest are done
 
 An error is a sentence: what failed, on which asset and step, what was received and what to do.

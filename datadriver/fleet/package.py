@@ -126,13 +126,14 @@ class Packaging:
             UnavailableError: engine or registry went away; what they took until then is on record.
         """
         started = time.monotonic()
+        packer = Packer.of(self.usecase, self.root, self.env)  # reads the code, once for all images
         made: list[ImageRecord] = []
         present: list[ImageRecord] = []
         misses: list[Miss] = []
         self.progress.begin("images", len(asked))
         try:
             for start in range(0, len(asked), _AT_ONCE):
-                drafts, failed = self._drafts(asked[start : start + _AT_ONCE])
+                drafts, failed = self._drafts(packer, asked[start : start + _AT_ONCE])
                 misses += failed
                 for _ in failed:
                     self.progress.advance(failed=True)
@@ -174,8 +175,7 @@ class Packaging:
             gone += some
         return tuple(gone)
 
-    def _drafts(self, asked: Sequence[Wanted]) -> tuple[list[tuple[Image, Wanted]], list[Miss]]:
-        packer = Packer.of(self.usecase, self.root, self.env)
+    def _drafts(self, packer: Packer, asked: Sequence[Wanted]) -> tuple[list[tuple[Image, Wanted]], list[Miss]]:
         drafts, misses = [], []
         for one in asked:
             try:
@@ -222,13 +222,12 @@ class Packaging:
         return [known[name] for name in old], [known[name] for name in known if name in done], misses
 
     def _record(self, batch: str, image: Image, one: Wanted) -> ImageRecord:
-        in_registry = self.destination.identity(image) == image.digest if image.base.layers else False
         return ImageRecord(
             place=self.destination.place,
             repository=image.repository,
             tag=image.tag,
             image_id=image.id,
-            digest=image.digest if in_registry else None,
+            digest=image.digest if self.base.layers else None,  # only a registry has compressed layers
             base=self.base.reference,
             size=len(image.layer),
             models=tuple(

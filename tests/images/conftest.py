@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -27,6 +29,7 @@ PARENT = "datadriver-tests/debian:bookworm"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "datadriver-tests"
 SECRET = "only-the-build-may-see-this-4f1d"
 """In the pip configuration and in the bundle of certificates of the build, and nowhere else."""
+SERVER = Path(__file__).parents[2] / "benchmarks" / "registry_server.py"
 SCRIPT = Path(__file__).parents[2] / "deploy" / "debian-parent.sh"
 PACKAGE = f"""
 package:
@@ -87,6 +90,20 @@ def case(engine: Engine, parent: str, tmp_path_factory: pytest.TempPathFactory) 
 def base(case: Case) -> BaseImage:
     """The base image of that use case."""
     return case.base
+
+
+@pytest.fixture(scope="session")
+def tools() -> ModuleType:
+    """The benchmarks' way to start registries; tests are skipped without the program."""
+    spec = importlib.util.spec_from_file_location("registry_server", SERVER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["registry_server"] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    if module.BINARY is None:
+        pytest.skip("docker-registry is not installed")
+    return module
 
 
 def make_case(folder: Path) -> Path:

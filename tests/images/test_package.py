@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import os
@@ -26,7 +25,6 @@ from datadriver.project import Project
 from datadriver.tracking.images import images
 
 pytestmark = [pytest.mark.docker, pytest.mark.registry, pytest.mark.xdist_group("images")]
-SERVER = Path(__file__).parents[2] / "benchmarks" / "registry_server.py"
 WINDOW = ("--start", "2025-03-01", "--end", "2025-03-02")
 LOCKED_IN = ("--network", "none", "--read-only", "--memory", "512m", "--user", "4242:4242")
 
@@ -75,20 +73,6 @@ class Fleet:
     def scores(self, asset: str) -> pd.DataFrame:
         found = Project.open(self.root).scores(start=WINDOW[1], end=WINDOW[3])
         return found[found["asset_id"] == asset].reset_index(drop=True)
-
-
-@pytest.fixture(scope="module")
-def tools() -> ModuleType:
-    """The benchmarks' way to start registries."""
-    spec = importlib.util.spec_from_file_location("registry_server_of_packages", SERVER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    if module.BINARY is None:
-        pytest.skip("docker-registry is not installed")
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,22 +12,6 @@ import pytest
 
 from datadriver.images.registry import Registry
 from datadriver.images.spec import Image
-
-SERVER = Path(__file__).parents[3] / "benchmarks" / "registry_server.py"
-
-
-@pytest.fixture(scope="session")
-def tools() -> ModuleType:
-    """The benchmarks' way to start registries; tests are skipped without the program."""
-    spec = importlib.util.spec_from_file_location("registry_server", SERVER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["registry_server"] = module  # for its dataclasses
-    spec.loader.exec_module(module)
-    if module.BINARY is None:
-        pytest.skip("docker-registry is not installed")
-    return module
 
 
 @pytest.fixture

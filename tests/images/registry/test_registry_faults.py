@@ -53,7 +53,8 @@ def test_a_registry_that_stays_away_keeps_what_it_had_and_gets_the_rest_another_
     assert there.items() >= {one.name: one.digest for one in pushed}.items()
     before = len(server.requests())
     assert len(list(registry.push(fleet, base_repository="pumps/base"))) == 60
-    tagged = [request for request in server.requests()[before:] if request.startswith("PUT") and "manifests" in request]
+    # Each once: one whose blobs the killed registry had half may be asked for twice.
+    tagged = {request for request in server.requests()[before:] if request.startswith("PUT") and "manifests" in request}
     assert len(tagged) == 60 - len(there)
 
 
