@@ -129,9 +129,9 @@ def _spans(usecase: UseCase) -> Iterator[tuple[tuple[str, ...], timedelta | int,
 
 
 def _schedule_problems(usecase: UseCase) -> Iterator[Problem]:
-    for key in ("train", "score", "monitor"):
+    for key in ("train", "score", "release", "monitor"):
         text = getattr(usecase.schedule, key)
-        if text is not None and (problem := cron_problem(text)):
+        if isinstance(text, str) and (problem := cron_problem(text)):
             yield Problem(("schedule", key), problem)
 
 

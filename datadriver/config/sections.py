@@ -12,6 +12,7 @@ from pydantic import Field
 
 from datadriver.config.monitor_section import Monitor
 from datadriver.config.package_section import Package
+from datadriver.config.schedule_section import Schedule
 from datadriver.config.section import Action, Number, Recipe, Section, Severity, Stage
 from datadriver.config.values import AmountField, Duration, Reference, Size, Span
 
@@ -311,21 +312,6 @@ class Override(Section):
     """Expression over attributes."""
     set: dict[str, Any]
     """Dotted paths and values, for example `models.failure.window.train: 180d`; `models.*.…` means every model."""
-
-
-class Schedule(Section):
-    """When Airflow runs what."""
-
-    train: str | None = "0 3 * * 0"
-    """Cron text or preset."""
-    score: str | None = "@hourly"
-    """Cron text or preset."""
-    monitor: str | None = "@daily"
-    """Cron text or preset."""
-    spread: Duration | None = None
-    """Starts are spread over this time, each asset always at the same place in it."""
-    group: str = "asset"
-    """`asset`, or an attribute whose assets share a DAG."""
 
 
 class Tracking(Section):

@@ -1,0 +1,1 @@
+"""Orchestration: the plan of DAGs as plain data, and in `airflow` the only modules that know Airflow."""

@@ -1,0 +1,1 @@
+"""What runs inside of Airflow: the loader of plans, timetables, operators and callbacks."""

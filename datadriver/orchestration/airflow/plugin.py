@@ -1,0 +1,11 @@
+"""What Airflow's processes load of datadriver when they start."""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+
+class DatadriverPlugin(AirflowPlugin):
+    """Makes our timetables known to Airflow."""
+
+    name = "datadriver"
