@@ -41,7 +41,8 @@ class TaskPlan:
     Attributes:
         id: unique in its DAG.
         kind: `command` runs a command line; the others are made of a command and something of Airflow's.
-        command: arguments of `datadriver`, or of `datadriver-model` where `image` is `model`, without times.
+        command: arguments of `datadriver`, or of `datadriver-model` where `image` is `model`, without times; `{run}` in
+            one stands for a name of the DAG run that a folder may have.
         span: which times the command gets from the run: `--start` and `--end` of its data interval, `--until` the end
             of it, or none; a run without a data interval gives none.
         image: for containers: the `base` image of the use case, or the image of the champions of the asset (`model`).
