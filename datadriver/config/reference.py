@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from datadriver.config.docstrings import docstrings
 from datadriver.config.metric_names import METRIC_NAMES
 from datadriver.config.monitor_section import Fraction, VotesField
 from datadriver.config.section import Section
@@ -64,15 +65,15 @@ _EXPRESSIONS = {"where"}
 def render_config_reference() -> str:
     """Return the reference as Markdown, one table per section, in the order in which sections appear."""
     parts = [_TOP.replace("{metrics}", ", ".join(f"`{name}`" for name in sorted(METRIC_NAMES)))]
-    sections = list(_sections())
-    paths = [path for path, _ in sections]
-    for path, section in sections:
+    found = list(sections())
+    paths = [path for path, _ in found]
+    for path, section in found:
         only = f" with `{next(iter(section.model_fields))}`" if paths.count(path) > 1 else ""
         parts.append(f"## {path}{only}\n\n{inspect.cleandoc(section.__doc__ or '')}\n\n{_table(section)}")
     return "\n".join(parts)
 
 
-def _sections() -> Iterator[tuple[str, type[Section]]]:
+def sections() -> Iterator[tuple[str, type[Section]]]:
     """Yield every section once, under the first path that leads to it."""
     waiting: list[tuple[str, type[Section]]] = [("", UseCase)]
     seen: set[type[Section]] = set()
@@ -103,10 +104,11 @@ def _below(annotation: Any, path: str) -> Iterator[tuple[str, type[Section]]]:
 
 def _table(section: type[Section]) -> str:
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    texts = docstrings(section)
     for name, field in section.model_fields.items():
         key = field.alias or name
         kind = "expression" if key in _EXPRESSIONS else _kind(_with_metadata(section, name, field))
-        meaning = " ".join((field.description or _first_line(field.annotation)).split())
+        meaning = " ".join((texts.get(name) or _first_line(field.annotation)).split())
         cells = [f"`{key}`", kind, _default(field), meaning]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"

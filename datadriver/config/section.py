@@ -18,7 +18,7 @@ Number = int | float
 class Section(BaseModel):
     """Base of every section: immutable, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Recipe(Section):
