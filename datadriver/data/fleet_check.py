@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from datadriver.config.expressions import Expression, parse, unknown_names
 from datadriver.config.fleet import Asset
 from datadriver.config.grid import PLACEHOLDER, variants
-from datadriver.config.resolve import attributes_of, known_attributes
+from datadriver.config.resolve import attributes_of, known_attributes, resolve
+from datadriver.config.schedule_section import OnData
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, looks_like, nearest
 
@@ -28,11 +29,76 @@ def fleet_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
             yield from (f"{path}: {said}" for said in _misspelt(expression, assets))
     yield from _shared_main(usecase, assets)
     for path, name, needed in _attributes(usecase):
-        if name not in known:
-            yield f"{path}: no asset has an attribute {name!r}{nearest(name, known)}"
-        elif needed and (empty := [asset.id for asset in assets if attributes_of(asset)[name] is None]):
-            more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
-            yield f"{path}: {name!r} is empty for {', '.join(empty[:3])}{more}; fill it in"
+        yield from _missing(path, name, assets, known, needed=needed)
+    yield from schedule_problems(usecase, assets)
+
+
+def schedule_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
+    """Yield why the fleet cannot be scheduled as asked: attributes that are missing, groups that do not agree."""
+    schedule, known = usecase.schedule, known_attributes(assets)
+    problems = [
+        *_missing("schedule.group", schedule.group, assets, known, needed=True, unless="asset"),
+        *_missing("schedule.team", schedule.team, assets, known, needed=True),
+    ]
+    cohorts: dict[int, tuple[UseCase, list[Asset]]] = {}
+    for asset in assets:
+        own = resolve(usecase, asset)
+        cohorts.setdefault(id(own), (own, []))[1].append(asset)
+    for own, members in cohorts.values():
+        for place, name in enumerate(own.schedule.tags):
+            problems += _missing(f"schedule.tags[{place}]", name, assets, known, needed=False)
+        for key in ("train", "score"):
+            when = getattr(own.schedule, key)
+            for name in PLACEHOLDER.findall(when.on) if isinstance(when, OnData) else ():
+                problems += _missing(f"schedule.{key}.on", name, members, known, needed=True)
+    yield from dict.fromkeys(problems)
+    if schedule.group != "asset" and not problems:
+        yield from _groups_that_differ(usecase, assets)
+
+
+def _groups_that_differ(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
+    """Say where assets that share a DAG would have to run at different times, or be seen by different teams."""
+    group, team = usecase.schedule.group, usecase.schedule.team
+    first: dict[str, Asset] = {}
+    said: set[tuple[str, str]] = set()
+    for asset in assets:
+        row = attributes_of(asset)
+        value = str(row[group])
+        other = first.setdefault(value, asset)
+        one, two = resolve(usecase, other).schedule, resolve(usecase, asset).schedule
+        differing = [key for key in type(one).model_fields if getattr(one, key) != getattr(two, key)]
+        if differing and (value, differing[0]) not in said:
+            said.add((value, differing[0]))
+            yield (
+                f"schedule.group: {other.id} and {asset.id} share the DAG of {group} {value!r}, and overrides give "
+                f"them a different schedule.{differing[0]}; make the overrides cover whole groups, or group by "
+                "something else"
+            )
+        if team and attributes_of(other)[team] != row[team] and (value, "team") not in said:
+            said.add((value, "team"))
+            yield (
+                f"schedule.group: {other.id} and {asset.id} share the DAG of {group} {value!r}, and belong to the "
+                f"teams {attributes_of(other)[team]!r} and {row[team]!r}; a DAG is seen by one team"
+            )
+
+
+def _missing(  # noqa: PLR0913 - one question
+    path: str,
+    name: str | None,
+    assets: Sequence[Asset],
+    known: Collection[str],
+    *,
+    needed: bool,
+    unless: str | None = None,
+) -> Iterator[str]:
+    """Say that no asset has an attribute, or if all need it, which have none."""
+    if name is None or name == unless:
+        return
+    if name not in known:
+        yield f"{path}: no asset has an attribute {name!r}{nearest(name, known)}"
+    elif needed and (empty := [asset.id for asset in assets if attributes_of(asset).get(name) is None]):
+        more = f" and {len(empty) - 3} more" if len(empty) > 3 else ""
+        yield f"{path}: {name!r} is empty for {', '.join(empty[:3])}{more}; fill it in"
 
 
 def _shared_main(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:
@@ -57,8 +123,6 @@ def _expressions(usecase: UseCase) -> Iterator[tuple[str, str]]:
 
 def _attributes(usecase: UseCase) -> Iterator[tuple[str, str, bool]]:
     """Yield where an attribute is asked for by name, its name, and whether every asset of the fleet needs it."""
-    if usecase.schedule.group != "asset":
-        yield "schedule.group", usecase.schedule.group, True
     for name, source in usecase.data.sources.items():
         for key in ("path", "table"):
             for attribute in PLACEHOLDER.findall(getattr(source, key) or ""):

@@ -1,0 +1,79 @@
+"""The DAGs that a use case has once: release, monitoring, and where models are in images, the base of those."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from datadriver.config.fleet import Instance
+from datadriver.config.sections import UseCase
+from datadriver.orchestration.ids import dag_id
+from datadriver.orchestration.plan import DagKind, DagPlan, TaskPlan, Trigger
+from datadriver.orchestration.terms import Terms
+from datadriver.orchestration.texts import Texts, urls
+
+
+def use_case_dags(usecase: UseCase, instances: Sequence[Instance]) -> Iterator[DagPlan]:
+    """Yield them; limits, owner and tags are those of the use case before overrides."""
+    terms = Terms.of(usecase)
+    spread = int((usecase.schedule.spread or timedelta()).total_seconds())
+    yield _dag(usecase, terms, "release", usecase.schedule.release, _release(usecase, instances))
+    # When every asset has started to score the same interval.
+    yield _dag(usecase, terms, "monitor", usecase.schedule.monitor, _monitoring(terms), offset=spread)
+    if usecase.schedule.runtime != "process":
+        yield _dag(
+            usecase, terms, "base", None, [TaskPlan("base", command=_package(usecase, "--base"), on_worker=True)]
+        )
+
+
+def _dag(  # noqa: PLR0913 - what differs
+    usecase: UseCase, terms: Terms, kind: DagKind, cron: str | None, tasks: Sequence[TaskPlan], *, offset: int = 0
+) -> DagPlan:
+    schedule = terms.schedule
+    return DagPlan(
+        dag_id=dag_id(usecase.name, kind),
+        kind=kind,
+        subject=usecase.name,
+        trigger=Trigger() if cron is None else Trigger(cron, terms.timezone, offset),
+        tasks=tasks,
+        limits=terms.limits,
+        owner=schedule.owner,
+        tags=sorted({usecase.name, kind, schedule.runtime}),
+        doc=Texts(usecase.name, urls(usecase)).of_usecase(kind),
+        start=schedule.start.isoformat(),
+        catchup=schedule.catchup if kind == "monitor" else False,
+        paused=schedule.paused,
+    )
+
+
+def _release(usecase: UseCase, instances: Sequence[Instance]) -> list[TaskPlan]:
+    """Return gate, images of the winners, approval and promotion; models that need no approval do not wait for it."""
+    manual = {one.spec.promote.approval == "manual" or usecase.schedule.approval for one in instances}
+    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json"))]
+    if usecase.schedule.runtime != "process":
+        tasks.append(TaskPlan("images", command=_package(usecase, "--challengers"), after=("gate",), on_worker=True))
+    last = (tasks[-1].id,)
+    if False in manual:
+        tasks.append(TaskPlan("promote", kind="promote", command=("promote", "--auto"), after=last))
+    if True in manual:
+        tasks.append(TaskPlan("approve", kind="approve", after=last))
+        tasks.append(TaskPlan("promote_approved", kind="promote", command=("promote",), after=("approve",)))
+    return tasks
+
+
+def _monitoring(terms: Terms) -> list[TaskPlan]:
+    until = terms.span("until")
+    tasks = [
+        TaskPlan("monitor", command=("monitor",), span=until),
+        TaskPlan("report", command=("report",), span=until, after=("monitor",), always=True),
+    ]
+    if terms.retrains:
+        tasks.append(
+            TaskPlan("requests", kind="requests", command=("status", "--json"), after=("monitor",), always=True)
+        )
+    return tasks
+
+
+def _package(usecase: UseCase, what: str) -> tuple[str, ...]:
+    """Return the command that makes images; without a registry they stay in the engine of the worker."""
+    return ("package", what, "--push") if usecase.package.registry else ("package", what)
