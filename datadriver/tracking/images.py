@@ -89,7 +89,9 @@ def record_images(ledger: Ledger, images: Sequence[ImageRecord]) -> None:
             _insert(connection, image)
 
 
-def images(ledger: Ledger, *, place: str | None = None, pruned: bool = False) -> tuple[ImageRecord, ...]:
+def images(
+    ledger: Ledger, *, place: str | None = None, repository: str | None = None, pruned: bool = False
+) -> tuple[ImageRecord, ...]:
     """Return the images that there are, oldest first; with `pruned` those that were, too."""
     table, item = schema.images.c, schema.image_models.c
     statement = sa.select(schema.images, item.unit, item.model, item.version).join(
@@ -97,12 +99,26 @@ def images(ledger: Ledger, *, place: str | None = None, pruned: bool = False) ->
     )
     if place is not None:
         statement = statement.where(table.place == place)
+    if repository is not None:
+        statement = statement.where(table.repository == repository)
     if not pruned:
         statement = statement.where(table.pruned_at.is_(None))
     with ledger.reading() as connection:
         ordered = statement.order_by(table.id, item.unit, item.model)
         rows = [dict(row) for row in connection.execute(ordered).mappings()]
     return tuple(_image(list(same)) for _, same in groupby(rows, key=lambda row: row["id"]))
+
+
+def packed_versions(ledger: Ledger) -> frozenset[tuple[Key, int]]:
+    """Return every version that is in an image that there is."""
+    table, item = schema.images.c, schema.image_models.c
+    statement = (
+        sa.select(item.unit, item.model, item.version)
+        .join(schema.images, item.image == table.id)
+        .where(table.pruned_at.is_(None))
+    )
+    with ledger.reading() as connection:
+        return frozenset((Key(row.unit, row.model), row.version) for row in connection.execute(statement))
 
 
 def mark_pruned(ledger: Ledger, numbers: Collection[int]) -> None:

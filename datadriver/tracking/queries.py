@@ -34,11 +34,12 @@ class Standing:
     at: str
 
 
-def champions(ledger: Ledger) -> Mapping[Key, Version]:
-    """Champion version of every instance that has one."""
+def champions(ledger: Ledger, *, units: Collection[str] | None = None) -> Mapping[Key, Version]:
+    """Champion version of every instance that has one, or of those of a few units."""
     view, table = schema.champions.c, schema.versions.c
     same = sa.and_(view.unit == table.unit, view.model == table.model, view.version == table.version)
-    rows = _rows(ledger, sa.select(schema.versions).join(schema.champions, same))
+    statement = sa.select(schema.versions).join(schema.champions, same)
+    rows = _rows(ledger, statement if units is None else statement.where(view.unit.in_(units)))
     return {version.key: version for version in map(_version, rows)}
 
 

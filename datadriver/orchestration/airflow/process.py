@@ -55,7 +55,7 @@ class ProcessOperator(CommandTask, BaseOperator):
         # Not `--project` alone: relative paths of the environment are meant from there, too.
         line = [python, "-P", "-m", "datadriver", *self.arguments(context), "--project", folder]
         self.log.info("%s", shlex.join(line))
-        environment = {**without_airflow(), "PYTHONUNBUFFERED": "1", **self.environment()}
+        environment = {**without_airflow(), "PYTHONUNBUFFERED": "1", **self.variables()}
         kept = self.kept()
         with self._started(line, environment, folder) as process:
             assert process.stdout is not None  # noqa: S101 - for mypy: we asked for the pipe

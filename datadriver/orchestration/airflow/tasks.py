@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.log import mask_secret
 
 from datadriver.config.slugs import slug
+from datadriver.errors import DatadriverError
+from datadriver.orchestration.images import image_of
 from datadriver.orchestration.plan import DagPlan, Header, TaskPlan
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class CommandTask:
         outcome = outcome_of(ended.code)
         if outcome != "done":
             context["ti"].xcom_push(key="outcome", value=outcome)
-            raise _failure(ended, outcome)
+            raise _failure(ended)
         return self.finish(ended, context)
 
     def run_command(self, context: Context) -> Ended:
@@ -132,13 +134,31 @@ class CommandTask:
             command += ["--env", self.header.env]
         return command
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables of the plan; what Airflow keeps is asked for now, and masked in logs.
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables of the plan; what Airflow keeps is asked for now, and masked in logs.
 
         Raises:
             AirflowFailException: Airflow has no such connection or variable.
         """
         return {name: _value(name, value) for name, value in self.header.environment.items()}
+
+    def image_of(self, environment: Mapping[str, str], *, pushed: bool = False) -> str:
+        """Return the image that a container of this task is to be started from, as the ledger has it now.
+
+        Args:
+            environment: of the task, for `${VAR}` in `usecase.yaml`.
+            pushed: whether it must be in a registry.
+        """
+        variables = {**without_airflow(), **environment}
+        return image_of(self.task_plan, self.dag_plan, self.header, variables, pushed=pushed)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Let our errors fail the task as exit codes do: what may pass is tried again."""
+        try:
+            yield
+        except DatadriverError as error:
+            raise _failure(Ended(error.exit_code, [f"error: {error.message}"])) from error
 
     def kept(self) -> deque[str]:
         """Return a place for the output: for all of it if it is a document, else for its end."""
@@ -177,10 +197,13 @@ def outcome_of(code: int) -> str:
     return {0: "done", REJECTED: "rejected", UNAVAILABLE: "unavailable"}.get(code, "failed")
 
 
-def _failure(ended: Ended, outcome: str) -> AirflowException:
+def _failure(ended: Ended) -> AirflowException:
     """Return what makes Airflow try again, after what may pass, or give up at once."""
+    outcome = outcome_of(ended.code)
     if outcome == "killed":
-        return AirflowException(f"killed: the command was ended from outside (exit code {ended.code})")
+        return AirflowException(
+            f"killed: the command was ended from outside (exit code {ended.code}): {ended.sentence}"
+        )
     if outcome == "unavailable":
         return AirflowException(f"unavailable: {ended.sentence}")
     return AirflowFailException(f"{outcome}: {ended.sentence} (exit code {ended.code})")
