@@ -8,6 +8,7 @@ ASSETS ?= 500
 BENCHMARKS ?= contract dirt monitor report serve
 PARENT ?= python:3.11-slim
 RUN := .venv
+AIRFLOW := .venv-airflow
 DEV := .venv-dev
 
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -17,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE  # imports take three times as long without byt
 unexport PYTHONPATH
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak soak-kills soak-properties check format bench docs reference lock clean
+.PHONY: help demo airflow test soak soak-kills soak-properties check format bench docs reference lock clean
 
 help:  ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,10 @@ demo: $(RUN)/.ready  ## make a fleet of 50 simulated pumps and run the whole flo
 	cd examples/pumps && test -e data/fleet.csv || PYTHONPATH=src $(CURDIR)/$(RUN)/bin/python -m pumps.simulate --assets $(PUMPS) --out data
 	cd examples/pumps && $(CURDIR)/$(RUN)/bin/datadriver run --until 2025-05-01 || test $$? -eq 6  # some assets may fail, and are listed
 	@cat docs/after-demo.txt
+
+airflow: $(AIRFLOW)/.ready  ## see the pumps of the demo in Airflow, one of them scored there; Ctrl-C ends it
+	@test -e examples/pumps/.datadriver/ledger.db || { echo "there are no pumps yet: make demo first"; exit 1; }
+	cd examples/pumps && $(CURDIR)/$(AIRFLOW)/bin/datadriver airflow up --score P-003 --start 2025-04-30 --end 2025-05-01
 
 test: $(DEV)/.ready  ## run all tests
 	$(DEV)/bin/pytest -n auto --dist loadgroup $(PYTEST)
@@ -65,18 +70,21 @@ lock: $(DEV)/.ready  ## choose the exact versions anew, after a change of pyproj
 	$(call compile,locks/installer.in) -o locks/installer.txt
 	$(call compile,pyproject.toml --extra dev --group build) -o locks/dev.txt
 	$(call compile,pyproject.toml --group build -c locks/dev.txt) -o locks/run.txt
+	$(call compile,pyproject.toml --extra airflow --group build -c locks/dev.txt) -o locks/airflow.txt
 
 clean:  ## remove the environments and everything that was made
-	rm -rf $(RUN) $(DEV) site build dist examples/*/data examples/*/.datadriver
+	rm -rf $(RUN) $(AIRFLOW) $(DEV) site build dist examples/*/data examples/*/.datadriver
 
 # Exact versions with hashes for every platform, and nothing of this machine in the file.
 compile = $(DEV)/bin/uv pip compile $(1) --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 $(RUN)/.ready: locks/run.txt locks/installer.txt pyproject.toml
+$(AIRFLOW)/.ready: locks/airflow.txt locks/installer.txt pyproject.toml
 $(DEV)/.ready: locks/dev.txt locks/installer.txt pyproject.toml
+lock-of = $(if $(filter $(RUN),$1),run,$(if $(filter $(AIRFLOW),$1),airflow,dev))
 %/.ready:
 	$(PYTHON) -m venv --clear $*
 	$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/installer.txt
-	VIRTUAL_ENV=$(CURDIR)/$* $*/bin/uv pip install --require-hashes --compile-bytecode -r locks/$(if $(filter $(RUN),$*),run,dev).txt
+	VIRTUAL_ENV=$(CURDIR)/$* $*/bin/uv pip install --require-hashes --compile-bytecode -r locks/$(call lock-of,$*).txt
 	VIRTUAL_ENV=$(CURDIR)/$* $*/bin/uv pip install --no-deps --no-build-isolation --editable .
 	touch $@
