@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from datadriver.fleet.status import AssetStatus, InstanceStatus
     from datadriver.fleet.train import TrainReport
     from datadriver.fleet.validate import ValidateReport
+    from datadriver.orchestration.fleet_dags import FleetDags
     from datadriver.reporting.write import ReportResult
     from datadriver.tracking.backlog import Backlog
     from datadriver.tracking.behind import Behind
     from datadriver.tracking.ledger import Ledger
     from datadriver.tracking.mlflow_runs import Tracker
+    from datadriver.tracking.proposals import Approval, Proposal
     from datadriver.tracking.records import Release
     from datadriver.tracking.releases import Candidate, Drift
 
@@ -363,6 +365,18 @@ class Project:
 
         return releases.diff(self.ledger, self.select(selection), version=version, force=force)
 
+    def propose(self, name: str, selection: Selection = EVERYTHING) -> tuple[Proposal | None, tuple[Candidate, ...]]:
+        """Keep what `promote` would change now under a name, so that exactly that can be packaged and released later.
+
+        Returns:
+            The proposal, None if nothing would change, and a candidate for every instance.
+        """
+        from datadriver.tracking import proposals, releases
+
+        chosen = self.select(selection)
+        candidates = releases.diff(self.ledger, chosen)
+        return proposals.propose(self.ledger, name, candidates, chosen), candidates
+
     def promote(  # noqa: PLR0913 - the options of one command
         self,
         selection: Selection = EVERYTHING,
@@ -370,6 +384,7 @@ class Project:
         version: int | None = None,
         force: bool = False,
         manual: bool = True,
+        by: str = "",
         reason: str = "",
         wait: bool | Beside = True,
     ) -> tuple[Release | None, tuple[Candidate, ...]]:
@@ -392,7 +407,7 @@ class Project:
                 self.ledger,
                 recorder,
                 chosen,
-                by=_user(),
+                by=by or _user(),
                 reason=reason,
                 version=version,
                 force=force,
@@ -401,6 +416,61 @@ class Project:
             )
         self._drain(wait)
         return done
+
+    def promote_proposal(  # noqa: PLR0913 - the options of one command
+        self,
+        proposal: str,
+        selection: Selection = EVERYTHING,
+        *,
+        approval: Approval | None = None,
+        packaged: bool = False,
+        by: str = "",
+        reason: str = "",
+        wait: bool | Beside = True,
+    ) -> tuple[Release | None, tuple[Candidate, ...]]:
+        """Release what was proposed, as far as nothing has changed since; never anything else.
+
+        Args:
+            proposal: its number, or its name: then the newest of that name.
+            selection: which instances.
+            approval: only those whose model had this approval when it was proposed.
+            packaged: only versions that have an image.
+            by: who answers for it. Default: the user of this process.
+            reason: why, for the record.
+            wait: as in `train`.
+
+        Returns:
+            The release, None if nothing changes, and a candidate for every version that was proposed.
+        """
+        from datadriver.fleet.batches import batch
+        from datadriver.tracking import proposals, releases
+
+        found = proposals.proposal(self.ledger, proposal)
+        self._finish_releases()
+        chosen = self.select(selection)
+        candidates = proposals.standing(self.ledger, found, chosen, approval=approval, packaged=packaged)
+        if not any(candidate.promotes for candidate in candidates):
+            self._drain(wait)
+            return None, candidates
+        with batch(self.ledger, "promote") as made:
+            release = releases.enact(
+                self.ledger, self.recorder, candidates, by=by or _user(), reason=reason, batch=made.id
+            )
+        self._drain(wait)
+        return release, candidates
+
+    def refuse_proposal(
+        self, proposal: str, *, approval: Approval | None = None, by: str = "", reason: str = ""
+    ) -> tuple[Proposal, int]:
+        """Put on record that what was proposed shall not be released; the gate does not let these versions through.
+
+        Returns:
+            The proposal, and how many versions of it are refused now: those that are not in service already.
+        """
+        from datadriver.tracking import proposals
+
+        found = proposals.proposal(self.ledger, proposal)
+        return found, proposals.reject(self.ledger, found, approval=approval, by=by or _user(), reason=reason)
 
     def rollback(
         self,
@@ -444,12 +514,13 @@ class Project:
         keys = [Key(one.unit.key, one.model) for one in self.instances]
         return (releases.reconcile if repair else releases.drift)(self.ledger, self.tracker, keys)
 
-    def packages(self, *, push: bool = False, challengers: bool = False) -> Packages:
+    def packages(self, *, push: bool = False, challengers: bool = False, proposal: str | None = None) -> Packages:
         """Return the use case's images: `plan`, `base`, `make`.
 
         Args:
             push: straight to the registry rather than into a Docker engine.
             challengers: of what `promote` would make champions, not of the champions.
+            proposal: of what was proposed under this name or number.
         """
         from datadriver.fleet.packages import Packages
 
@@ -461,8 +532,24 @@ class Project:
             self.env,
             push=push,
             challengers=challengers,
+            proposal=proposal,
             progress=self.progress,
         )
+
+    def dags(self, out: Path | None = None) -> FleetDags:
+        """Return the use case's Airflow DAGs: `plan`, `files`, `build`.
+
+        Args:
+            out: folder of the plan. Default: `dags/plan`.
+
+        Raises:
+            ConfigError: the use case has mistakes that `check` finds.
+        """
+        from datadriver.orchestration.fleet_dags import FleetDags
+
+        self._require_checked()
+        folder = self.root / "dags" / "plan" if out is None else out
+        return FleetDags(self.usecase, self.root, self.assets, self.instances, folder, self.env)
 
     def score(
         self,

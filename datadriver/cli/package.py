@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--challengers", is_flag=True, help="Of the challengers that `promote` would make champions, not of the champions."
 )
+@click.option("--proposal", metavar="NAME", help="Of the versions of this proposal: see `datadriver diff --propose`.")
 @click.option("--plan", "only_plan", is_flag=True, help="Only say which images there should be.")
 @click.option("--base", "only_base", is_flag=True, help="Only build the use case's base image.")
 @click.option("--lock", is_flag=True, help="Only write requirements.lock: the versions installed here, for the base.")
@@ -38,6 +39,7 @@ def command(
     selection: Selection,
     push: bool,
     challengers: bool,
+    proposal: str | None,
     only_plan: bool,
     only_base: bool,
     lock: bool,
@@ -56,7 +58,7 @@ def command(
         output.document({"requirements": str(path)})
         output.line(f"wrote {shown_path(path)}")
         return 0
-    packages = project.packages(push=push, challengers=challengers)
+    packages = project.packages(push=push, challengers=challengers, proposal=proposal)
     if only_base:
         reference = packages.base().reference
         output.document({"base": reference})

@@ -23,6 +23,7 @@ from datadriver.images.spec import BaseImage
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.mlflow_runs import Tracker
+from datadriver.tracking.proposals import proposal, proposed_versions
 from datadriver.tracking.records import Key, Version
 from datadriver.tracking.releases import diff
 
@@ -37,6 +38,7 @@ class Packages:
         tracker: opens MLflow; asked for only when versions are to be tagged.
         push: straight to the registry, not into an engine.
         challengers: of what `promote` would make champions, not of the champions.
+        proposal: number or name of a proposal: of the versions in it.
     """
 
     usecase: UseCase
@@ -46,6 +48,7 @@ class Packages:
     env: str | None = None
     push: bool = False
     challengers: bool = False
+    proposal: str | None = None
     progress: Progress = field(default_factory=Silent)
 
     def plan(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> tuple[Wanted, ...]:
@@ -71,7 +74,7 @@ class Packages:
         versions = self._versions(instances)
         asked = wanted(self.usecase, instances, versions, assets)
         waiting = without_version(instances, versions)
-        if not asked and not self.challengers:
+        if not asked and not self.challengers and self.proposal is None:
             raise ConfigError(
                 f"none of the {len(instances)} chosen instances has a champion, and images are made of those: "
                 "`datadriver train` and `datadriver promote` come first"
@@ -88,6 +91,8 @@ class Packages:
         return replace(report, pruned=pruned, waiting=waiting, notes=notes, problem=problem)
 
     def _versions(self, instances: Sequence[Instance]) -> Mapping[Key, Version]:
+        if self.proposal is not None:
+            return proposed_versions(self.ledger, proposal(self.ledger, self.proposal))
         if not self.challengers:
             return queries.champions(self.ledger)
         latest = queries.latest_versions(self.ledger)

@@ -106,7 +106,10 @@ class Alarm:
 
 @dataclass(frozen=True)
 class RetrainRequest:
-    """Monitoring asks for an instance to be trained again; the next outcome of the instance answers it."""
+    """Monitoring asks for an instance to be trained again; the next outcome of the instance answers it.
+
+    `announced` so often to the scheduler, last at `announced_at` and under the name `announced_for`.
+    """
 
     unit: str
     model: str
@@ -116,6 +119,9 @@ class RetrainRequest:
     opened: str
     batch: str
     at: str = ""
+    announced: int = 0
+    announced_at: str | None = None
+    announced_for: str | None = None
 
     @property
     def key(self) -> Key:

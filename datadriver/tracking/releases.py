@@ -15,6 +15,7 @@ from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.names import registered_name
 from datadriver.tracking.queries import Standing
 from datadriver.tracking.records import Key, Release, ReleaseItem, Version
+from datadriver.tracking.refusals import Refusal, refusals
 
 if TYPE_CHECKING:
     from datadriver.tracking.behind import Behind
@@ -56,21 +57,16 @@ def diff(
     """
     standings = queries.standings(ledger)
     latest = queries.latest_versions(ledger) if version is None else _numbered(ledger, instances, version)
+    refused = refusals(ledger)
     forced = force or version is not None
     candidates = []
     for instance in instances:
         key = Key(instance.unit.key, instance.model)
         standing, challenger = standings.get(key), latest.get(key)
-        promotes, reason = _gate(instance, standing, challenger, forced=forced, manual=manual)
-        candidates.append(
-            Candidate(
-                key,
-                standing.version if standing else None,
-                challenger.version if challenger else None,
-                promotes,
-                reason,
-            )
-        )
+        refusal = refused.get((key, challenger.version)) if challenger else None
+        verdict = _gate(instance, standing, challenger, refusal, forced=forced, manual=manual)
+        champion, number = standing.version if standing else None, challenger.version if challenger else None
+        candidates.append(Candidate(key, champion, number, *verdict))
     return tuple(candidates)
 
 
@@ -107,23 +103,35 @@ def promote(  # noqa: PLR0913 - the options of one command
         UnavailableError: the tracking store is down; the release itself stands, and `reconcile` sets the aliases.
     """
     candidates = diff(ledger, instances, version=version, force=force, manual=manual)
+    default = "forced" if force or version is not None else ""
+    said = ": ".join(filter(None, (default, reason)))
+    return enact(ledger, tracker, candidates, by=by, reason=said, batch=batch), candidates
+
+
+def enact(  # noqa: PLR0913 - what a release says, and the stores
+    ledger: Ledger,
+    tracker: Tracker | Behind | None,
+    candidates: Sequence[Candidate],
+    *,
+    by: str,
+    reason: str = "",
+    batch: str | None = None,
+) -> Release | None:
+    """Release the candidates that shall be: ledger first, then MLflow aliases; None where there are none.
+
+    Raises:
+        UnavailableError: as `promote`, or a champion changed since the candidates were looked at; nothing is released.
+    """
     items = [
         ReleaseItem(one.key.unit, one.key.model, one.challenger, one.champion) for one in candidates if one.promotes
     ]
     if not items:
-        return None, candidates
-    default = (
-        "forced"
-        if force or version is not None
-        else f"{len(items)} challenger{'s' * (len(items) != 1)} passed the gate"
-    )
-    if reason and default == "forced":
-        reason = f"forced: {reason}"
-    release = ledger.record_release(
-        items, action="promote", by=by, reason=reason or default, batch=batch, behind=_behind(tracker)
-    )
+        return None
+    usual = f"{len(items)} challenger{'s' * (len(items) != 1)} passed the gate"
+    behind = _behind(tracker)
+    release = ledger.record_release(items, action="promote", by=by, reason=reason or usual, batch=batch, behind=behind)
     _mirror(tracker, release)
-    return release, candidates
+    return release
 
 
 def rollback(  # noqa: PLR0913 - the options of one command
@@ -184,8 +192,14 @@ def reconcile(ledger: Ledger, tracker: Tracker, instances: Collection[Key]) -> t
     return found
 
 
-def _gate(
-    instance: Instance, standing: Standing | None, challenger: Version | None, *, forced: bool, manual: bool
+def _gate(  # noqa: PLR0913 - all that decides
+    instance: Instance,
+    standing: Standing | None,
+    challenger: Version | None,
+    refusal: Refusal | None,
+    *,
+    forced: bool,
+    manual: bool,
 ) -> tuple[bool, str]:
     """Whether a challenger becomes champion, and why or why not."""
     if challenger is None:
@@ -195,6 +209,8 @@ def _gate(
     reason = str(challenger.decision.get("reason", ""))
     if forced:
         return True, f"forced; {reason}" if reason else "forced"
+    if refusal is not None:
+        return False, f"{refusal}; train on new data, or promote it with --version or --force"
     objection = _objection(instance, standing, challenger, manual=manual)
     return objection is None, objection or reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that makes these tables."""
 
 metadata = sa.MetaData()
@@ -20,6 +20,11 @@ def _instance() -> tuple[sa.Column[str], sa.Column[str]]:
 
 def _batch(*, nullable: bool = False) -> sa.Column[str]:
     return sa.Column("batch", _Text, sa.ForeignKey("batches.id"), nullable=nullable)
+
+
+def _of_version(name: str) -> sa.ForeignKeyConstraint:
+    columns = ["unit", "model", "version"]
+    return sa.ForeignKeyConstraint(columns, [f"versions.{column}" for column in columns], name=name)
 
 
 owner = sa.Table("owner", metadata, sa.Column("usecase", _Text, primary_key=True))
@@ -236,9 +241,12 @@ retrain_requests = sa.Table(
     sa.Column("opened", _Text, nullable=False),
     _batch(),
     sa.Column("at", _Text, nullable=False),
+    sa.Column("announced", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("announced_at", _Text),
+    sa.Column("announced_for", _Text),
     sa.PrimaryKeyConstraint("unit", "model", "asset", "check", "opened"),
 )
-"""Open until an outcome of the instance is recorded after `at`."""
+"""Open until an outcome of the instance is recorded after `at`; `announced` so often to the scheduler."""
 
 leases = sa.Table(
     "leases",
@@ -330,6 +338,84 @@ image_models = sa.Table(
     sa.Index("image_models_version", "unit", "model", "version"),
 )
 """Which versions an image holds."""
+
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.Index("proposals_name", "name", "id"),
+)
+"""What the gate let through at one moment; a release that waits for approval is made of it, whatever comes after."""
+
+proposal_items = sa.Table(
+    "proposal_items",
+    metadata,
+    sa.Column("proposal", sa.Integer, sa.ForeignKey("proposals.id"), nullable=False),
+    *_instance(),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous_version", sa.Integer),
+    sa.Column("approval", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("proposal", "unit", "model"),
+    _of_version("proposal_of_version"),
+)
+
+refusals = sa.Table(
+    "refusals",
+    metadata,
+    *_instance(),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("by", _Text, nullable=False),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("unit", "model", "version"),
+    _of_version("refusal_of_version"),
+)
+"""Versions that somebody did not want as champions; the gate does not propose them again."""
+
+task_failures = sa.Table(
+    "task_failures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("dag_id", _Text, nullable=False),
+    sa.Column("run_id", _Text, nullable=False),
+    sa.Column("task_id", _Text, nullable=False),
+    sa.Column("try_number", sa.Integer, nullable=False),
+    sa.Column("kind", _Text, nullable=False),
+    sa.Column("subject", _Text, nullable=False),
+    sa.Column("assets", sa.JSON, nullable=False),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("reason", _Text, nullable=False),
+    sa.Column("url", _Text),
+    sa.Column("owner", _Text),
+    sa.Column("at", _Text, nullable=False),
+    sa.Column("closed_at", _Text),
+    sa.UniqueConstraint("dag_id", "run_id", "task_id", "try_number", name="task_failures_once"),
+    sa.Index("task_failures_open", "closed_at", "dag_id"),
+)
+"""Tasks of the scheduler that failed for good; a later success of the task closes them."""
+
+failure_notices = sa.Table(
+    "failure_notices",
+    metadata,
+    sa.Column("failure", sa.Integer, sa.ForeignKey("task_failures.id"), nullable=False),
+    sa.Column("receiver", _Text, nullable=False),
+    sa.Column("event", _Text, nullable=False),
+    sa.Column("at", _Text, nullable=False),
+    sa.PrimaryKeyConstraint("failure", "receiver", "event"),
+    sa.CheckConstraint("event IN ('opened', 'closed')", name="failure_notices_event"),
+)
+"""Who was told of which failure, as `notices` has it for alarms."""
+
+message_turns = sa.Table(
+    "message_turns",
+    metadata,
+    sa.Column("receiver", _Text, primary_key=True),
+    sa.Column("at", _Text, nullable=False),
+)
+"""When somebody last set out to tell a receiver of failures: of many processes that fail at once, one does."""
 
 # A view of the newest release item of each instance, made by the migration. Who is champion is stored nowhere else.
 champions = sa.table(
