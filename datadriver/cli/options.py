@@ -76,12 +76,29 @@ def instances(command: F) -> F:
     return _where(_assets(_models(_selecting(command))))
 
 
+def units(command: F) -> F:
+    """Add --units to what `instances` adds."""
+    return click.option(
+        "--units",
+        multiple=True,
+        metavar="A,B",
+        help="What is fitted for exactly these, as `status` names them: assets, or groups of them; may be repeated.",
+    )(command)
+
+
 def _selecting(command: F) -> F:
     @functools.wraps(command)
-    def wrapped(*, where: str | None, assets: tuple[str, ...], models: tuple[str, ...] = (), **options: Any) -> Any:
+    def wrapped(
+        *,
+        where: str | None,
+        assets: tuple[str, ...],
+        models: tuple[str, ...] = (),
+        units: tuple[str, ...] = (),
+        **options: Any,
+    ) -> Any:
         from datadriver.fleet.selection import Selection
 
-        return command(selection=Selection(where, assets, models), **options)
+        return command(selection=Selection(where, assets, models, units), **options)
 
     return wrapped  # type: ignore[return-value]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @options.until
 @options.workers
 @options.no_wait
+@options.units
 @options.instances
 @options.project
 def command(

@@ -1,4 +1,4 @@
-"""Which assets and instances a command is about: --where, --assets, --models."""
+"""Which assets and instances a command is about: --where, --assets, --units, --models."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ _COMMA = re.compile(r",(?![^\[]*\])")
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; nothing said means everything."""
+    """What was asked for; nothing said means everything.
+
+    Of assets, all instances that cover them are meant; of units, only those that are fitted for exactly these.
+    """
 
     where: str | None = None
     assets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def choose_assets(assets: Sequence[Asset], selection: Selection) -> tuple[Asset, ...]:
@@ -46,27 +50,43 @@ def choose_assets(assets: Sequence[Asset], selection: Selection) -> tuple[Asset,
 def choose_instances(
     instances: Sequence[Instance], chosen: Collection[Asset], selection: Selection
 ) -> tuple[Instance, ...]:
-    """Return the instances of the wanted models that cover at least one chosen asset.
+    """Return the instances of the wanted models and units that cover at least one chosen asset.
 
     An instance that is fitted over several assets is chosen whole: it cannot be fitted in part.
 
     Raises:
-        ConfigError: a model that the use case does not have, or nothing left.
+        ConfigError: a model or a unit that the use case does not have, or nothing left.
     """
     names = {instance.model for instance in instances}
     bases = {name.partition("[")[0] for name in names}
     wanted = set(_names(selection.models, names | bases, "model"))
+    units = set(_units(selection.units, instances))
     ids = {asset.id for asset in chosen}
     found = tuple(
         instance
         for instance in instances
         if (not wanted or instance.model in wanted or instance.model.partition("[")[0] in wanted)
+        and (not units or instance.unit.key in units)
         and any(asset.id in ids for asset in instance.unit.assets)
     )
     if not found:
         models = f"models {', '.join(sorted(wanted))}" if wanted else "models"
+        if units:
+            raise ConfigError(f"none of the chosen units ({', '.join(sorted(units))}) has {models} and chosen assets")
         raise ConfigError(f"none of the chosen assets has {models}: see `where` of the models in usecase.yaml")
     return found
+
+
+def _units(texts: Sequence[str], instances: Sequence[Instance]) -> list[str]:
+    """Return the units that were named; an asset without a model of its own is told where it is part of."""
+    known = dict.fromkeys(instance.unit.key for instance in instances)
+    for text in texts:
+        of = dict.fromkeys(
+            one.unit.key for one in instances if text not in known and text in (asset.id for asset in one.unit.assets)
+        )
+        if of:
+            raise ConfigError(f"{text!r} has no model of its own; it is part of {' and '.join(of)}")
+    return _names(texts, known, "unit")
 
 
 def _names(texts: Iterable[str], known: Collection[str], what: str) -> list[str]:

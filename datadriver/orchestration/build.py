@@ -262,7 +262,7 @@ def _tags(usecase: UseCase, kind: DagKind, subject: _Subject, terms: Terms) -> l
     """Return use case, kind, runtime and the cohort: the chosen attributes that all of the assets share."""
     values = shared(subject.assets)
     cohort = (f"{name}={values[name]}" for name in terms.schedule.tags if name in values)
-    found = {usecase.name, kind, usecase.schedule.runtime, *cohort}
+    found = {" ".join(tag.split()) for tag in (usecase.name, kind, usecase.schedule.runtime, *cohort)}
     return sorted(tag if len(tag) <= _LONGEST_TAG else slug(tag, max_length=_LONGEST_TAG) for tag in found)
 
 

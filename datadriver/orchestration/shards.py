@@ -17,6 +17,9 @@ from datadriver.orchestration.ids import file_stem, stable_number
 from datadriver.orchestration.plan import DagPlan, Header
 
 PLAN, LOADER = ".jsonl", ".py"
+SHARED = "_shared"
+"""Folder of the DAGs that are no team's, where others are; no slug of a team starts like that."""
+
 _LOADS = "datadriver.orchestration.airflow.loader"
 _USUAL = f'''\
 """Airflow: the DAGs of the plan beside this file, by `datadriver dags build`, which copies it there."""
@@ -88,12 +91,15 @@ def plan_files(usecase: UseCase, header: Header, dags: Sequence[DagPlan], loader
 
 
 def _stem(usecase: UseCase, dag: DagPlan) -> str:
-    """Return the path, without suffix, of the file that a DAG is in; it depends on its subject alone."""
-    if not dag.assets:
-        return file_stem(usecase.name)
-    shards = usecase.schedule.shards
-    name = file_stem(usecase.name, stable_number((usecase.name, dag.subject), shards), shards=shards)
-    return name if dag.team is None else f"{slug(dag.team)}/{name}"
+    """Return the path, without suffix, of the file that a DAG is in; it depends on its subject alone.
+
+    Where there are teams, each has a folder, and so have the DAGs that are no team's: folders are bundles of Airflow's,
+    and a bundle has all that is below its own.
+    """
+    schedule = usecase.schedule
+    shard = stable_number((usecase.name, dag.subject), schedule.shards) if dag.assets else None
+    name = file_stem(usecase.name, shard, shards=schedule.shards)
+    return name if schedule.team is None else f"{slug(dag.team) if dag.team else SHARED}/{name}"
 
 
 def write_files(usecase: UseCase, files: Mapping[str, str], out: Path) -> Written:
@@ -110,10 +116,10 @@ def write_files(usecase: UseCase, files: Mapping[str, str], out: Path) -> Writte
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
-            present = dict(_present(out, usecase.name))
-            _require_own(usecase, wanted, present, out)
+            there = dict(present(out, usecase.name))
+            _require_own(usecase, wanted, there, out)
             changed = [stem for stem in wanted if _bring(out, stem, files)]
-            removed = sorted(stem for stem, owner in present.items() if owner == usecase.name and stem not in wanted)
+            removed = sorted(stem for stem, owner in there.items() if owner == usecase.name and stem not in wanted)
             for stem in removed:
                 (out / (stem + LOADER)).unlink(missing_ok=True)
                 (out / (stem + PLAN)).unlink(missing_ok=True)
@@ -163,8 +169,8 @@ def _put(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _present(out: Path, usecase: str) -> Iterator[tuple[str, str]]:
-    """Yield the path without suffix of each file of a plan that has such a name, and whose it is."""
+def present(out: Path, usecase: str) -> Iterator[tuple[str, str]]:
+    """Yield the path, without suffix, of each file in a plan's folder that has such a name, and whose plan it is."""
     name = re.compile(rf"{re.escape(usecase)}(_\d{{2,}})?{re.escape(PLAN)}")
     for folder in (out, *(entry for entry in (out.iterdir() if out.is_dir() else ()) if entry.is_dir())):
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -181,10 +187,10 @@ def _owner(path: Path) -> str:
         return ""
 
 
-def _require_own(usecase: UseCase, wanted: Sequence[str], present: Mapping[str, str], out: Path) -> None:
+def _require_own(usecase: UseCase, wanted: Sequence[str], there: Mapping[str, str], out: Path) -> None:
     for stem in wanted:
-        if present.get(stem, "") not in (usecase.name, ""):
+        if there.get(stem, "") not in (usecase.name, ""):
             raise ConfigError(
-                f"{out / (stem + PLAN)} is the plan of another use case, {present[stem]!r}: choose another folder with "
+                f"{out / (stem + PLAN)} is the plan of another use case, {there[stem]!r}: choose another folder with "
                 "--out"
             )

@@ -91,12 +91,13 @@ def shared(assets: Sequence[Asset]) -> Mapping[str, str]:
 
 
 def code(text: str) -> str:
-    """Write a text of the plant so that nothing in it is Markdown.
+    """Write a text of the plant on one line, so that nothing in it is Markdown.
 
     >>> code("a_b*c"), code("a`b")
     ('`a_b*c`', '`` a`b ``')
     """
-    return f"`` {text} ``" if "`" in text else f"`{text}`"
+    line = " ".join(text.split())
+    return f"`` {line} ``" if "`" in line else f"`{line}`"
 
 
 def _named(names: Sequence[str], noun: str) -> str:
