@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,23 @@ from types import ModuleType
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the modules of the stack
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # the modules of the stack
+
+
+def _module(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # for its dataclasses
+    spec.loader.exec_module(module)
+    return module
+
+
+images = _module("images_conftest", HERE.parent / "images" / "conftest.py")
+# The engine, the parent of base images and the tools of registries are those of the tests of images.
+engine, parent, tools = images.engine, images.parent, images.tools
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +57,9 @@ def airflow_database(airflow: ModuleType, new_database: Callable[..., str], airf
         return database
 
     return create
+
+
+@pytest.fixture(scope="session")
+def image_tools() -> ModuleType:
+    """What the tests of images make a build with: a lock, the index and certificates of this machine."""
+    return images

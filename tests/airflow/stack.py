@@ -219,6 +219,11 @@ class Stack(Records):
             raise TimeoutError(f"{error}: {left}") from None
         return {one: found[one] for one in wanted}
 
+    def finish(self, backfills: Iterable[int], *, seconds: float = 240) -> dict[tuple[str, str], str]:
+        """Wait until all runs of backfills have finished; return their states."""
+        wanted = list(backfills)
+        return self.wait([run for one in wanted for run in self.runs_of(one)], seconds=seconds)
+
     def until(self, met: Callable[[], bool], what: str, seconds: float) -> None:
         """Look twice a second whether a condition is met.
 

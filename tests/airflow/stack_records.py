@@ -62,6 +62,14 @@ class Records:
         )
         return [Run(*row) for row in self.query(text, dag_id=dag_id)]
 
+    def runs_of(self, backfill: int) -> list[tuple[str, str]]:
+        """Return DAG and run of each run of a backfill, those that it made and those that it runs again."""
+        text = (
+            "SELECT dag_id, run_id FROM dag_run JOIN backfill_dag_run ON backfill_dag_run.dag_run_id = dag_run.id "
+            "WHERE backfill_dag_run.backfill_id = :backfill ORDER BY sort_ordinal"
+        )
+        return [(row.dag_id, row.run_id) for row in self.query(text, backfill=backfill)]
+
     def tasks(self, dag_id: str = "%", run_id: str = "%") -> list[Task]:
         """Return the latest tries of tasks of DAGs (a LIKE pattern) by DAG, run and id."""
         text = (
@@ -73,6 +81,14 @@ class Records:
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """Return the state of each task of a run."""
         return {task.task_id: task.state for task in self.tasks(dag_id, run_id)}
+
+    def questions(self, dag_id: str, run_id: str) -> list[str]:
+        """Return the tasks of a run that wait for somebody's answer."""
+        text = (
+            "SELECT task_id FROM task_instance JOIN hitl_detail ON hitl_detail.ti_id = task_instance.id "
+            "WHERE dag_id = :dag_id AND run_id = :run_id AND responded_at IS NULL ORDER BY task_id"
+        )
+        return [row.task_id for row in self.query(text, dag_id=dag_id, run_id=run_id)]
 
     def close(self) -> None:
         """Leave the database."""

@@ -56,7 +56,7 @@ class Case:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine of this machine; one is started, and stopped in the end, where there is none and it can be."""
-    with _locked("engine"):
+    with locked("engine"):
         started = None if _answers() else _start()
     yield Engine.connect()
     if started is not None:
@@ -67,7 +67,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def parent(engine: Engine) -> str:
     """Debian with Python, as `deploy/debian-parent.sh` makes it: kept from run to run."""
-    with _locked("parent"):
+    with locked("parent"):
         if engine.base(PARENT) is None:
             if os.getuid() or not shutil.which("debootstrap"):
                 pytest.skip("making a parent image needs root and debootstrap")
@@ -80,7 +80,7 @@ def case(engine: Engine, parent: str, tmp_path_factory: pytest.TempPathFactory) 
     """A rendered use case, and its base image: built where its content key is not in the engine yet."""
     root = make_case(tmp_path_factory.mktemp("imaged"))
     usecase = load_usecase(root)
-    with _locked("base"):
+    with locked("base"):
         build = BaseBuild.of(usecase, root)
         image = engine.base(build.name) or build.run(engine, build.name, revision="0" * 40, network="host")
     return Case(root, usecase, image)
@@ -111,12 +111,17 @@ def make_case(folder: Path) -> Path:
     root = render("imaged", problem="regression", ci="none", sample_data=True, folder=folder)
     with (root / "usecase.yaml").open("a", encoding="utf-8") as file:
         file.write(PACKAGE)
+    reach_index(root)
+    return root
+
+
+def reach_index(root: Path) -> None:
+    """Write the files of `package.secrets`: with them a build reaches the index of this machine."""
     index = _pip("global.index-url")
     asked = f"index-url = {index}\n" if index else ""
     (root / "pip.conf").write_text(f"# {SECRET}\n[global]\n{asked}timeout = 120\n", "utf-8")
     bundle = next(filter(None, map(os.environ.get, ("PIP_CERT", "SSL_CERT_FILE"))), _certifi())
     (root / "certificates.pem").write_text(f"# {SECRET}\n{Path(bundle).read_text('utf-8')}", "utf-8")
-    return root
 
 
 def _pip(key: str) -> str:
@@ -155,7 +160,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _locked(what: str) -> Iterator[None]:
+def locked(what: str) -> Iterator[None]:
     """Let one process at a time do something."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{what}.lock").open("w") as lock:
