@@ -18,7 +18,7 @@ from datadriver.config.slugs import slug
 from datadriver.data.fleet_check import schedule_problems
 from datadriver.errors import ConfigError
 from datadriver.orchestration.ids import dag_id, subject_slug
-from datadriver.orchestration.plan import DagKind, DagPlan, Header, TaskPlan
+from datadriver.orchestration.plan import RUN, DagKind, DagPlan, Header, TaskPlan
 from datadriver.orchestration.terms import Terms, together
 from datadriver.orchestration.texts import Texts, shared, urls
 from datadriver.orchestration.use_case_dags import use_case_dags
@@ -205,7 +205,7 @@ def _scoring(subject: _Subject, terms: Terms, usecase: UseCase) -> tuple[TaskPla
         command = ("score", *(("--publish",) if in_images else ()), *assets)
         score = TaskPlan("score", command=command, span=span, network=network)
         return tuple(_per_image(score, subject, usecase)) if in_images else (score,)
-    staged = f".datadriver/staged/{subject.slug}/{{run}}"
+    staged = f".datadriver/staged/{subject.slug}/{RUN}"
     judge = ("validate", "--stage", "score", *assets)
     score = TaskPlan(
         "score",
@@ -241,7 +241,7 @@ def _per_image(score: TaskPlan, subject: _Subject, usecase: UseCase) -> Iterator
         return
     for one in subject.scored:
         name = slug(one.model)
-        command = tuple(f"{part}/{name}" if "{run}" in part else part for part in score.command)
+        command = tuple(f"{part}/{name}" if RUN in part else part for part in score.command)
         yield replace(
             score,
             id=f"score.{name}",

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 FORMAT = 1
+RUN = "{run}"
+"""In a command, stands for a name of the DAG run that a folder may have."""
 
 DagKind = Literal["train", "score", "release", "monitor", "base"]
 TaskKind = Literal["command", "gate", "approve", "promote", "requests"]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.orchestration.ids import dag_id
-from datadriver.orchestration.plan import DagKind, DagPlan, TaskPlan, Trigger
+from datadriver.orchestration.plan import RUN, DagKind, DagPlan, TaskPlan, Trigger
 from datadriver.orchestration.terms import Terms
 from datadriver.orchestration.texts import Texts, urls
 
@@ -21,9 +21,8 @@ def use_case_dags(usecase: UseCase, instances: Sequence[Instance]) -> Iterator[D
     # When every asset has started to score the same interval.
     yield _dag(usecase, terms, "monitor", usecase.schedule.monitor, _monitoring(terms), offset=spread)
     if usecase.schedule.runtime != "process":
-        yield _dag(
-            usecase, terms, "base", None, [TaskPlan("base", command=_package(usecase, "--base"), on_worker=True)]
-        )
+        base = TaskPlan("base", command=(*_package(usecase), "--base"), on_worker=True)
+        yield _dag(usecase, terms, "base", None, [base])
 
 
 def _dag(  # noqa: PLR0913 - what differs
@@ -47,17 +46,25 @@ def _dag(  # noqa: PLR0913 - what differs
 
 
 def _release(usecase: UseCase, instances: Sequence[Instance]) -> list[TaskPlan]:
-    """Return gate, images of the winners, approval and promotion; models that need no approval do not wait for it."""
-    manual = {one.spec.promote.approval == "manual" or usecase.schedule.approval for one in instances}
-    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json"))]
+    """Return gate, images of the winners, approval and promotion; models that need no approval do not wait for it.
+
+    What the gate lets through is kept under the name of the run, so that exactly that is packaged, approved, released.
+    """
+    approvals = {"manual" if usecase.schedule.approval else one.spec.promote.approval for one in instances}
+    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", RUN))]
+    promote: tuple[str, ...] = ("promote", "--json", "--proposal", RUN)
     if usecase.schedule.runtime != "process":
-        tasks.append(TaskPlan("images", command=_package(usecase, "--challengers"), after=("gate",), on_worker=True))
+        command = (*_package(usecase), "--proposal", RUN)
+        tasks.append(TaskPlan("images", command=command, after=("gate",), on_worker=True))
+        promote = (*promote, "--packaged")
     last = (tasks[-1].id,)
-    if False in manual:
-        tasks.append(TaskPlan("promote", kind="promote", command=("promote", "--auto"), after=last))
-    if True in manual:
+    if "auto" in approvals:
+        chosen = ("--approval", "auto") if len(approvals) > 1 else ()
+        tasks.append(TaskPlan("promote", kind="promote", command=(*promote, *chosen), after=last))
+    if "manual" in approvals:
+        chosen = ("--approval", "manual") if len(approvals) > 1 else ()
         tasks.append(TaskPlan("approve", kind="approve", after=last))
-        tasks.append(TaskPlan("promote_approved", kind="promote", command=("promote",), after=("approve",)))
+        tasks.append(TaskPlan("promote_approved", kind="promote", command=(*promote, *chosen), after=("approve",)))
     return tasks
 
 
@@ -74,6 +81,6 @@ def _monitoring(terms: Terms) -> list[TaskPlan]:
     return tasks
 
 
-def _package(usecase: UseCase, what: str) -> tuple[str, ...]:
+def _package(usecase: UseCase) -> tuple[str, ...]:
     """Return the command that makes images; without a registry they stay in the engine of the worker."""
-    return ("package", what, "--push") if usecase.package.registry else ("package", what)
+    return ("package", "--push") if usecase.package.registry else ("package",)
