@@ -1,4 +1,4 @@
-"""`datadriver dags`: write the plan of Airflow's DAGs, or show it."""
+"""`datadriver dags`: write the plan of Airflow's DAGs, show it, or look whether Airflow here will run it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datadriver.project import Project
 
 
-@click.group("dags", short_help="Write the plan of Airflow's DAGs, or show it.")
+@click.group("dags", short_help="Write the plan of Airflow's DAGs, show it, or look whether Airflow will run it.")
 def command() -> None:
     """One Airflow DAG to train and one to score each asset, and those of the whole use case."""
 
@@ -78,6 +78,41 @@ def list_(output: Output, project: Project, *, selection: Any, out: Path | None)
     if any(behind.values()):
         said = ", ".join(f"{len(ids):,} {word}" for word, ids in behind.items() if ids)
         output.line(f"the fleet or usecase.yaml say otherwise by now: {said}; {command_line(project, 'dags build')}")
+
+
+@command.command("doctor", short_help="Look whether Airflow here will run the plan.")
+@out
+@options.project
+def doctor(output: Output, project: Project, *, out: Path | None) -> int:
+    """Say what of Airflow's settings is wrong for the plan, what is a risk, and what to set, each with its reason.
+
+    Run it where a process of Airflow runs, with the same environment: it reads Airflow's configuration, asks Airflow's
+    database, and parses every file of the plan. Nothing is changed. Exit code 0: nothing is wrong; 2: something is;
+    5: the database does not answer.
+    """
+    from dataclasses import asdict
+
+    from datadriver.orchestration.doctor import examine
+
+    diagnosis = examine(project.dags(out))
+    counts = Counter(one.state for one in diagnosis.findings)
+    output.document(
+        {
+            "folder": str(diagnosis.folder),
+            "dags": diagnosis.dags,
+            "versions": diagnosis.versions,
+            "counts": counts,
+            "findings": [asdict(one) for one in diagnosis.findings],
+        }
+    )
+    for one in diagnosis.findings:
+        output.line(f"{one.state:5}  {one.what}: {one.found}")
+        if one.advice:
+            output.line(f"       {one.advice}")
+    output.line()
+    said = ", ".join(f"{counts[word]} {word}" for word in ("wrong", "risk", "right") if counts[word])
+    output.line(f"Airflow {diagnosis.versions.get('apache-airflow')}, {plural(diagnosis.dags, 'DAG')}: {said}")
+    return diagnosis.exit_code
 
 
 def build_document(plan: tuple[DagPlan, ...], written: Written, seconds: float) -> dict[str, Any]:

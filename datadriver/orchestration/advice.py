@@ -60,10 +60,20 @@ class Needs:
 
 def advise(facts: Facts, needs: Needs) -> Iterator[Finding]:
     """Judge Airflow's settings for a plan."""
-    for rule in (_plugin, _providers, _database, _pools, _secrets, _jwt, _executor, _parallelism, _teams):
+    for rule in (_version, _plugin, _providers, _database, _pools, _secrets, _jwt, _executor, _parallelism, _teams):
         yield from rule(facts, needs)
     for rule in (_outage, _heartbeats, _intervals, _file_size, _examples, _usage):
         yield from rule(facts, needs)
+
+
+def _version(facts: Facts, _: Needs) -> Iterator[Finding]:
+    version = facts.versions.get("apache-airflow", "0")
+    if (3, 3) <= tuple(map(int, version.split(".")[:2])) < (4,):
+        yield Finding("right", "version", f"Airflow {version}")
+    else:
+        yield Finding(
+            "wrong", "version", f"Airflow {version}", "pip install 'datadriver[airflow]': 3.3 or later, below 4"
+        )
 
 
 def _plugin(facts: Facts, _: Needs) -> Iterator[Finding]:

@@ -9,8 +9,11 @@ from pathlib import Path
 from datadriver.errors import UnavailableError
 from datadriver.orchestration.advice import Finding, Needs, advise
 from datadriver.orchestration.airflow.settings import Facts, Request, ask
+from datadriver.orchestration.fleet_dags import FleetDags
 from datadriver.orchestration.plan import DagPlan, Header
+from datadriver.orchestration.shards import LOADER, PLAN, present
 
+_ORDER = ("wrong", "risk", "right")
 _SHOWN = 5
 
 
@@ -40,30 +43,31 @@ class Diagnosis:
         return 2 if any(one.state == "wrong" for one in self.findings) else 0
 
 
-def examine(folder: Path, expected: Mapping[str, str], dags: Path) -> Diagnosis:
+def examine(dags: FleetDags) -> Diagnosis:
     """Compare the plan with what it should be, ask Airflow how it is set, and say what follows.
 
-    Args:
-        folder: of the plan.
-        expected: path in that folder: text, of all files that a build would write now.
-        dags: the folder that Airflow has to look at.
-
     Raises:
+        ConfigError: the fleet cannot be scheduled as configured.
         MissingExtraError: Airflow is not installed here.
         UnavailableError: Airflow does not start.
     """
-    texts = {name: _text(folder / name) for name in sorted(expected) if name.endswith(".jsonl")}
-    needs = needs_of([text for text in texts.values() if text is not None])
-    files = [str(path) for name in texts if (path := (folder / name).with_suffix(".py")).exists()]
-    facts = ask(Request(files, needs.connections, needs.variables))
-    findings = [*_plan(folder, expected), *_place(facts, dags), *_parsing(facts, folder), *advise(facts, needs)]
-    order = ("wrong", "risk", "right")
-    findings.sort(key=lambda one: order.index(one.state))
+    folder, expected = dags.out.absolute(), dags.files()
+    plans = [name for name in sorted(expected) if name.endswith(PLAN)]
+    needs = needs_of([expected[name] for name in plans])
+    loaders = [path for name in plans if (path := (folder / name).with_suffix(LOADER)).exists()]
+    facts = ask(Request([str(path) for path in loaders], needs.connections, needs.variables))
+    findings = [
+        *_plan(folder, expected, [stem for stem, owner in present(folder, dags.usecase.name) if owner]),
+        *_place(facts, [(folder / name).parent for name in plans]),
+        *_parsing(facts, folder),
+        *advise(facts, needs),
+    ]
+    findings.sort(key=lambda one: _ORDER.index(one.state))
     return Diagnosis(folder, facts.versions, findings, needs.dags, facts.database.error)
 
 
 def needs_of(texts: Sequence[str]) -> Needs:
-    """Read what the files of a plan ask of Airflow."""
+    """Return what the files of a plan ask of Airflow."""
     headers, plans, most = [], [], 0
     for text in texts:
         first, *lines = text.splitlines()
@@ -83,44 +87,47 @@ def needs_of(texts: Sequence[str]) -> Needs:
     )
 
 
-def _plan(folder: Path, expected: Mapping[str, str]) -> Iterator[Finding]:
-    present = {name: _text(folder / name) for name in expected}
-    absent = [name for name, text in present.items() if text is None]
-    stale = [name for name, text in present.items() if text is not None and text != expected[name]]
+def _plan(folder: Path, expected: Mapping[str, str], there: Sequence[str]) -> Iterator[Finding]:
+    texts = {name: _text(folder / name) for name in expected}
+    absent = [name for name, text in texts.items() if text is None]
+    stale = [name for name, text in texts.items() if text is not None and text != expected[name]]
+    gone = [stem + PLAN for stem in there if stem + PLAN not in expected]
     if len(absent) == len(expected):
         yield Finding("wrong", "plan", f"there is none in {folder}", "datadriver dags build writes it")
-    elif absent or stale:
-        said = [f"{_some(absent)} not there"] * bool(absent) + [f"{_some(stale)} not as now built"] * bool(stale)
-        yield Finding("wrong", "plan", ", ".join(said), "usecase.yaml or the fleet changed: datadriver dags build")
+    elif absent or stale or gone:
+        parts = {"not there": absent, "not as a build would write it now": stale, "of no DAG any more": gone}
+        said = "; ".join(f"{_some(names)}: {word}" for word, names in parts.items() if names)
+        yield Finding("wrong", "plan", said, "usecase.yaml, the fleet or datadriver changed: datadriver dags build")
     else:
         yield Finding("right", "plan", f"{len(expected)} files, as a build would write them")
 
 
-def _place(facts: Facts, dags: Path) -> Iterator[Finding]:
-    folders = {name: Path(path).resolve() for name, path in facts.bundles.items() if path}
-    inside = [name for name, path in folders.items() if dags.resolve().is_relative_to(path)]
+def _place(facts: Facts, folders: Sequence[Path]) -> Iterator[Finding]:
+    bundles = {name: Path(path).resolve() for name, path in facts.bundles.items() if path}
+    seen = {name for name, path in bundles.items() if any(one.resolve().is_relative_to(path) for one in folders)}
+    unseen = sorted({str(one) for one in folders if not any(one.resolve().is_relative_to(bundles[n]) for n in seen)})
     elsewhere = [name for name, path in facts.bundles.items() if path is None]
-    if inside:
-        yield Finding("right", "dag bundle", f"{inside[0]} has {dags}")
+    if not unseen:
+        yield Finding("right", "dag bundle", f"{_some(sorted(seen))} has the plan")
     elif elsewhere:
-        why = "it is not a folder of this machine: see that the plan is committed where it comes from"
-        yield Finding("risk", "dag bundle", ", ".join(elsewhere), why)
+        why = "not a folder of this machine: see that the plan is where they come from"
+        yield Finding("risk", "dag bundle", _some(elsewhere), why)
     else:
-        seen = ", ".join(map(str, folders.values())) or "nothing"
-        advice = f"core.dags_folder={dags}, or a bundle of its own in dag_processor.dag_bundle_config_list"
-        yield Finding("wrong", "dag bundle", f"Airflow looks into {seen}, and not into {dags}", advice)
+        looked = ", ".join(map(str, bundles.values())) or "nothing"
+        advice = f"core.dags_folder={Path(unseen[0]).parent}, or a bundle in dag_processor.dag_bundle_config_list"
+        yield Finding("wrong", "dag bundle", f"Airflow looks into {looked}, and not into {_some(unseen)}", advice)
 
 
 def _parsing(facts: Facts, folder: Path) -> Iterator[Finding]:
     broken = [one for one in facts.parsed if one.error]
     for one in broken[:_SHOWN]:
         name = Path(one.path).relative_to(folder)
-        yield Finding("wrong", "parsing", f"{name}: {one.error}", "no DAG of that file is there before it is mended")
+        yield Finding("wrong", "parsing", f"{name}: {one.error}", "none of its DAGs is there before that is mended")
     if len(broken) > _SHOWN:
         yield Finding("wrong", "parsing", f"{len(broken) - _SHOWN} more files with errors", "mend the first")
     if facts.parsed and not broken:
         dags, seconds = sum(one.dags for one in facts.parsed), sum(one.seconds for one in facts.parsed)
-        yield Finding("right", "parsing", f"{len(facts.parsed)} files with {dags} DAGs in {seconds:.1f} s")
+        yield Finding("right", "parsing", f"{dags} DAGs in {len(facts.parsed)} files, in {seconds:.1f} s")
 
 
 def _text(path: Path) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,10 @@ from datadriver.orchestration.advice import Finding, Needs, advise
 from datadriver.orchestration.airflow.settings import Database, Facts, Request, ask
 from datadriver.orchestration.doctor import Diagnosis, examine, needs_of
 from datadriver.orchestration.plan import DagPlan, Header, Limits, TaskPlan, Trigger
+from datadriver.project import Project
+
+if TYPE_CHECKING:
+    from conftest import TinyCase
 
 GOOD = {
     "core.executor": "LocalExecutor",
@@ -44,7 +49,6 @@ WELL = Facts(
     plugin_errors={},
     database=Database("postgresql+psycopg://airflow:***@db/airflow", "postgresql", 10.0, ("default_pool", "gpu")),
 )
-LOADER = "from datadriver.orchestration.airflow.loader import load  # airflow dag\n\nglobals().update(load(__file__))\n"
 
 
 def plan(asset: str, **fields: object) -> DagPlan:
@@ -166,23 +170,22 @@ def test_a_plan_says_what_it_needs() -> None:
 
 
 class Place:
-    """A use case's folder of DAGs with a plan, and an Airflow that is set by environment variables."""
+    """A use case with its plan, and an Airflow that is set by environment variables."""
 
-    def __init__(self, root: Path) -> None:
-        self.dags = root / "dags"
-        self.folder = self.dags / "plan"
-        self.folder.mkdir(parents=True)
-        self.expected = {"tiny_00.jsonl": text(plan("P-1"), plan("P-2")), "tiny_00.py": LOADER}
-        for name, content in self.expected.items():
-            (self.folder / name).write_text(content, "utf-8")
+    def __init__(self, case: TinyCase) -> None:
+        self.case = case
+        self.folder = case.root / "dags" / "plan"
+
+    def build(self, schedule: str = "") -> None:
+        self.case.edit("tracking: {plots: false}", f"tracking: {{plots: false}}\n{schedule}")
+        Project.open(self.case.root).dags().build()
 
     def examine(self) -> Diagnosis:
-        return examine(self.folder, self.expected, self.dags)
+        return examine(Project.open(self.case.root).dags())
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    made = Place(tmp_path / "tiny")
+def place(tiny: TinyCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name in list(os.environ):
         if name.startswith("AIRFLOW"):
             monkeypatch.delenv(name)
@@ -190,9 +193,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     for option, value in GOOD.items():
         if value is not None:
             monkeypatch.setenv(f"AIRFLOW__{option.upper().replace('.', '__')}", value)
-    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(made.dags))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tiny.root / "dags"))
     monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s" * 64)
-    return made
+    return Place(tiny)
 
 
 @pytest.fixture(scope="module")
@@ -241,14 +244,17 @@ def states(diagnosis: Diagnosis) -> dict[str, str]:
 @pytest.mark.postgres
 @pytest.mark.airflow
 def test_a_real_airflow_that_is_set_well_is_right(place: Place, airflow: Callable[..., None]) -> None:
-    diagnosis = place.examine()
-    assert states(diagnosis) == {}
-    assert diagnosis.exit_code == 0
-    assert diagnosis.dags == 2
-    right = {one.what: one.found for one in diagnosis.findings}
+    place.build()
+    done = place.case.run("dags", "doctor", "--json")
+    document = json.loads(done.stdout)
+    assert [one for one in document["findings"] if one["state"] != "right"] == []
+    assert done.returncode == 0
+    assert document["dags"] == 8
+    right = {one["what"]: one["found"] for one in document["findings"]}
     assert right["idle_in_transaction_session_timeout"] == "10 s"
-    assert right["parsing"].startswith("1 files with 2 DAGs in ")
-    assert not list(place.dags.parents[1].glob("home/airflow.cfg")), "looking changes nothing"
+    assert right["parsing"].startswith("8 DAGs in ")
+    assert document["versions"]["apache-airflow"].startswith("3.")
+    assert not (Path(os.environ["AIRFLOW_HOME"]) / "airflow.cfg").exists(), "looking changes nothing"
 
 
 @pytest.mark.postgres
@@ -256,38 +262,32 @@ def test_a_real_airflow_that_is_set_well_is_right(place: Place, airflow: Callabl
 def test_a_real_airflow_and_a_plan_with_everything_wrong(
     place: Place, airflow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = {"URI": {"connection": "warehouse"}, "KEY": {"variable": "key"}, "TOKEN": {"variable": "token"}}
-    header = Header("tiny", "../..", environment=environment)
-    place.expected["tiny_00.jsonl"] = text(plan("P-1", limits=Limits(pool="gpu")), header=header)
-    (place.folder / "tiny_00.jsonl").write_text(place.expected["tiny_00.jsonl"])
-    (place.folder / "tiny_00.py").write_text(LOADER + "dag = airflow.nowhere\n")
+    names = "{URI: {connection: warehouse}, KEY: {variable: key}, TOKEN: {variable: token}}"
+    place.build(f"schedule: {{pool: gpu, environment: {names}}}")
+    (place.folder / "tiny.py").write_text("import nowhere  # airflow dag\n")
     monkeypatch.setenv("AIRFLOW_VAR_KEY", "there")
     monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(place.folder / "elsewhere"))
     monkeypatch.delenv("AIRFLOW__API_AUTH__JWT_SECRET")
     airflow("ALTER DATABASE {database} RESET idle_in_transaction_session_timeout")
     diagnosis = place.examine()
     found = states(diagnosis)
-    assert found["plan"] == "tiny_00.py not as now built"
-    assert found["parsing"] == "tiny_00.py: NameError: name 'airflow' is not defined"
-    assert found["dag bundle"].endswith(f"and not into {place.dags}")
+    assert found["plan"] == "tiny.py: not as a build would write it now"
+    assert found["parsing"] == "tiny.py: ModuleNotFoundError: No module named 'nowhere'"
+    assert found["dag bundle"].endswith(f"and not into {place.folder}")
     assert found["pool"] == "there is no pool gpu"
     assert found["connection"] == "there is no connection warehouse"
     assert found["variable"] == "there is no variable token"
     assert found["api_auth.jwt_secret"] == "is not set"
     assert found["idle_in_transaction_session_timeout"] == "never"
     assert diagnosis.exit_code == 2
-    assert [one.state for one in diagnosis.findings] == sorted(
-        (one.state for one in diagnosis.findings), key=("wrong", "risk", "right").index
-    )
+    order = [("wrong", "risk", "right").index(one.state) for one in diagnosis.findings]
+    assert order == sorted(order)
 
 
 @pytest.mark.postgres
 @pytest.mark.airflow
 def test_pools_and_secrets_that_airflow_has_are_found(place: Place, airflow: Callable[..., None]) -> None:
-    environment = {"URI": {"connection": "warehouse"}}
-    header = Header("tiny", "../..", environment=environment)
-    place.expected["tiny_00.jsonl"] = text(plan("P-1", limits=Limits(pool="gpu")), header=header)
-    (place.folder / "tiny_00.jsonl").write_text(place.expected["tiny_00.jsonl"])
+    place.build("schedule: {pool: gpu, environment: {URI: {connection: warehouse}}}")
     airflow(
         "INSERT INTO slot_pool (pool, slots, include_deferred) VALUES ('gpu', 2, false)",
         "INSERT INTO connection (conn_id, conn_type, host, is_encrypted, is_extra_encrypted) "
@@ -297,13 +297,20 @@ def test_pools_and_secrets_that_airflow_has_are_found(place: Place, airflow: Cal
 
 
 @pytest.mark.airflow
-def test_without_tables_and_without_a_plan(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.rmtree(place.folder)
-    diagnosis = place.examine()
-    found = states(diagnosis)
-    assert found["plan"] == f"there is none in {place.folder}"
-    assert [one.found for one in diagnosis.findings if one.advice == "airflow db migrate"]
-    assert diagnosis.exit_code == 2
+def test_without_tables_and_without_a_plan(place: Place) -> None:
+    done = place.case.run("dags", "doctor")
+    assert done.returncode == 2
+    assert f"wrong  plan: there is none in {place.folder}\n       datadriver dags build writes it\n" in done.stdout
+    assert "\n       airflow db migrate\n" in done.stdout
+
+
+@pytest.mark.airflow
+def test_a_fleet_that_changed_makes_the_plan_stale(place: Place) -> None:
+    place.build()
+    place.case.edit("P-2,GB\n", "", "fleet.csv")
+    [plan] = [one for one in place.examine().findings if one.what == "plan"]
+    assert plan.state == "wrong"
+    assert re.search(r"tiny_\d\d\.jsonl: of no DAG any more", plan.found)
 
 
 @pytest.mark.airflow
@@ -311,10 +318,10 @@ def test_a_database_that_does_not_answer_is_worth_another_try(place: Place, monk
     for name in ("", "_ASYNC"):
         address = "postgresql+psycopg://airflow:hidden@127.0.0.1:9/airflow"
         monkeypatch.setenv(f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN{name}", address)
-    diagnosis = place.examine()
-    assert diagnosis.exit_code == 5
-    assert diagnosis.unreachable
-    assert "hidden" not in json.dumps([one.found for one in diagnosis.findings])
+    done = place.case.run("dags", "doctor")
+    assert done.returncode == 5
+    assert "postgresql+psycopg://airflow:***@127.0.0.1:9/airflow: " in done.stdout
+    assert "hidden" not in done.stdout + done.stderr
 
 
 @pytest.mark.airflow
