@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from datadriver.config.messages import problems_of, sentence
+from datadriver.config.schedule_section import Schedule
 from datadriver.config.sections import Override, UseCase
 from datadriver.config.shape import is_section, keys_of, members
 from datadriver.errors import ConfigError, nearest
@@ -15,6 +16,23 @@ from datadriver.errors import ConfigError, nearest
 _PER_COHORT = ("contract", "data", "models", "monitor", "package", "schedule")
 _WHOLE_USE_CASE = {("data", "index"): "one kind of index holds for the whole use case"}
 _SHAPE_OF_THE_FLEET = {"where", "fit", "grid"}
+_SCHEDULE_OF_A_COHORT = (
+    "train",
+    "score",
+    "timezone",
+    "spread",
+    "start",
+    "catchup",
+    "steps",
+    "retries",
+    "resources",
+    "timeout",
+    "pool",
+    "priority",
+    "owner",
+    "tags",
+    "paused",
+)
 
 Path = tuple[str, ...]
 
@@ -99,6 +117,10 @@ def _cohort_problem(parts: Path) -> str | None:
         return f"{parts[0]!r} cannot differ between cohorts{known}"
     if parts[:2] in _WHOLE_USE_CASE:
         return _WHOLE_USE_CASE[parts[0], parts[1]]
+    if parts == ("schedule",):
+        return "name one of its keys, such as schedule.score"
+    if parts[0] == "schedule" and parts[1] in set(keys_of(Schedule)) - set(_SCHEDULE_OF_A_COHORT):
+        return f"holds for the whole use case; cohorts may have their own {', '.join(_SCHEDULE_OF_A_COHORT)}"
     if parts[0] == "models" and (len(parts) < 3 or (len(parts) == 3 and parts[2] in _SHAPE_OF_THE_FLEET)):
         return "which models and units there are is said in the model itself (`where`, `fit`, `grid`)"
     return None

@@ -7,21 +7,18 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from datadriver.config.expressions import parse
 from datadriver.config.messages import Problem
 from datadriver.config.model_rules import model_problems
 from datadriver.config.monitor_rules import monitor_problems, monitor_spans
 from datadriver.config.overrides import apply
+from datadriver.config.schedule_rules import schedule_problems
 from datadriver.config.sections import UseCase
 from datadriver.config.source_rules import source_problems
-from datadriver.errors import ConfigError, nearest
+from datadriver.config.times import zone_problem
+from datadriver.errors import ConfigError
 
-_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
-_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_NAMES = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat"
-_CRON_PART = re.compile(rf"(\*|(\d+)(-(\d+))?|({_CRON_NAMES})(-({_CRON_NAMES}))?)(/[1-9]\d*)?", re.IGNORECASE)
 _TAKEN = (
     "datadriver",
     "airflow",
@@ -54,7 +51,7 @@ def _rules(usecase: UseCase) -> Iterator[Problem]:
     for name, model in usecase.models.items():
         yield from model_problems(usecase, name, model)
     yield from _span_problems(usecase)
-    yield from _schedule_problems(usecase)
+    yield from schedule_problems(usecase)
     if not usecase.workers.timeout:
         yield Problem(("workers", "timeout"), "must be more than zero")
     yield from monitor_problems(usecase)
@@ -79,18 +76,8 @@ def _zone_problems(usecase: UseCase) -> Iterator[Problem]:
         if source.timezone is not None:
             zones.append((("data", "sources", name, "timezone"), source.timezone))
     for path, zone in zones:
-        if not _is_zone(zone):
-            from zoneinfo import available_timezones  # noqa: PLC0415 - lists 600 files, for this message only
-
-            yield Problem(path, f"there is no time zone {zone!r}{nearest(zone, available_timezones())}")
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError, ImportError):
-        return False
-    return True
+        if problem := zone_problem(zone):
+            yield Problem(path, problem)
 
 
 def _span_problems(usecase: UseCase) -> Iterator[Problem]:
@@ -126,34 +113,6 @@ def _spans(usecase: UseCase) -> Iterator[tuple[tuple[str, ...], timedelta | int,
             amount = getattr(model.evaluate, key)
             found.append(((*here, "evaluate", key), amount if isinstance(amount, timedelta) else None, 1))
     return ((path, value, least) for path, value, least in found if isinstance(value, (timedelta, int)))
-
-
-def _schedule_problems(usecase: UseCase) -> Iterator[Problem]:
-    for key in ("train", "score", "release", "monitor"):
-        text = getattr(usecase.schedule, key)
-        if isinstance(text, str) and (problem := cron_problem(text)):
-            yield Problem(("schedule", key), problem)
-
-
-def cron_problem(text: str) -> str | None:
-    """Say what is wrong with a cron text of five fields or a preset.
-
-    >>> cron_problem("0 3 * * 0"), cron_problem("0 25 * * *")
-    (None, "'0 25 * * *': '25' is not an hour (0 to 23)")
-    """
-    if text.startswith("@"):
-        return None if text in _PRESETS else f"there is no preset {text!r}{nearest(text, _PRESETS)}"
-    fields = text.split()
-    if len(fields) != 5:
-        return f"{text!r} has {len(fields)} fields; cron has five: minute, hour, day, month, weekday"
-    words = ("a minute", "an hour", "a day", "a month", "a weekday")
-    for field, (low, high), word in zip(fields, _CRON, words, strict=True):
-        for part in field.split(","):
-            found = _CRON_PART.fullmatch(part)
-            numbers = [int(number) for number in (found[2], found[4]) if number] if found else []
-            if not found or any(not low <= number <= high for number in numbers) or numbers != sorted(numbers):
-                return f"{text!r}: {part!r} is not {word} ({low} to {high})"
-    return None
 
 
 def _override_problems(usecase: UseCase) -> Iterator[Problem]:

@@ -40,11 +40,11 @@ def schedule_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str
         *_missing("schedule.group", schedule.group, assets, known, needed=True, unless="asset"),
         *_missing("schedule.team", schedule.team, assets, known, needed=True),
     ]
-    cohorts: dict[int, tuple[UseCase, list[Asset]]] = {}
-    for asset in assets:
-        own = resolve(usecase, asset)
-        cohorts.setdefault(id(own), (own, []))[1].append(asset)
-    for own, members in cohorts.values():
+    try:
+        cohorts = _cohorts(usecase, assets)
+    except ConfigError:  # said where the file is checked
+        cohorts = ()
+    for own, members in cohorts:
         for place, name in enumerate(own.schedule.tags):
             problems += _missing(f"schedule.tags[{place}]", name, assets, known, needed=False)
         for key in ("train", "score"):
@@ -52,8 +52,17 @@ def schedule_problems(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str
             for name in PLACEHOLDER.findall(when.on) if isinstance(when, OnData) else ():
                 problems += _missing(f"schedule.{key}.on", name, members, known, needed=True)
     yield from dict.fromkeys(problems)
-    if schedule.group != "asset" and not problems:
+    if schedule.group != "asset" and not problems and cohorts:
         yield from _groups_that_differ(usecase, assets)
+
+
+def _cohorts(usecase: UseCase, assets: Sequence[Asset]) -> Collection[tuple[UseCase, list[Asset]]]:
+    """Put assets together that have the same settings."""
+    found: dict[int, tuple[UseCase, list[Asset]]] = {}
+    for asset in assets:
+        own = resolve(usecase, asset)
+        found.setdefault(id(own), (own, []))[1].append(asset)
+    return found.values()
 
 
 def _groups_that_differ(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[str]:

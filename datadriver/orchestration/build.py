@@ -242,14 +242,7 @@ def _per_image(score: TaskPlan, subject: _Subject, usecase: UseCase) -> Iterator
     for one in subject.scored:
         name = slug(one.model)
         command = tuple(f"{part}/{name}" if RUN in part else part for part in score.command)
-        yield replace(
-            score,
-            id=f"score.{name}",
-            command=command,
-            image="model",
-            model=one.model,
-            unit=one.unit.key if one.unit.pooled else None,
-        )
+        yield replace(score, id=f"score.{name}", command=command, image="model", model=one.model)
 
 
 def _each(option: str, names: Sequence[str]) -> Iterator[str]:

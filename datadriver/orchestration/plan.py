@@ -49,7 +49,6 @@ class TaskPlan:
             of it, or none; a run without a data interval gives none.
         image: for containers: the `base` image of the use case, or the image of the champions of the asset (`model`).
         model: the one model whose image it is, where each has its own.
-        unit: of that model, where several assets share it; None for the asset's own.
         network: for containers: whether the command reads or writes anything over a network.
         on_worker: whether it is a process on the worker, whatever the runtime: it builds what containers run.
         after: ids of the tasks that must have succeeded.
@@ -62,7 +61,6 @@ class TaskPlan:
     span: Span = "none"
     image: Literal["base", "model"] = "base"
     model: str | None = None
-    unit: str | None = None
     network: bool = True
     on_worker: bool = False
     after: Sequence[str] = ()

@@ -48,7 +48,7 @@ class Terms:
             or not usecase.tracking.uri.startswith("sqlite")
             or is_url(usecase.tracking.artifacts)
             or is_url(usecase.scores.path),
-            retrains=_retrains(usecase),
+            retrains=retrains(usecase),
             timed=usecase.data.index == "time",
         )
 
@@ -83,6 +83,12 @@ class Terms:
         spread = int((self.schedule.spread or timedelta()).total_seconds())
         offset = stable_number((usecase, subject), spread) if spread else 0
         return Trigger(when, self.timezone, offset, events)
+
+
+def retrains(usecase: UseCase) -> bool:
+    """Tell whether an alarm of any check leads to a request to train again."""
+    steps = [usecase.monitor.then, *(check.then for _, check in usecase.monitor.checks if check is not None)]
+    return any("retrain" in some for some in steps if some)
 
 
 def together(usecase: UseCase, found: Sequence[UseCase]) -> Terms:
@@ -123,8 +129,3 @@ def _needs_network(source: Any) -> bool:
     if source.uri is not None:
         return not source.uri.startswith("sqlite")
     return source.path is not None and is_url(source.path)
-
-
-def _retrains(usecase: UseCase) -> bool:
-    steps = [usecase.monitor.then, *(check.then for _, check in usecase.monitor.checks if check is not None)]
-    return any("retrain" in some for some in steps if some)

@@ -9,7 +9,7 @@ from datadriver.config.fleet import Instance
 from datadriver.config.sections import UseCase
 from datadriver.orchestration.ids import dag_id
 from datadriver.orchestration.plan import RUN, DagKind, DagPlan, TaskPlan, Trigger
-from datadriver.orchestration.terms import Terms
+from datadriver.orchestration.terms import Terms, retrains
 from datadriver.orchestration.texts import Texts, urls
 
 
@@ -17,9 +17,10 @@ def use_case_dags(usecase: UseCase, instances: Sequence[Instance]) -> Iterator[D
     """Yield them; limits, owner and tags are those of the use case before overrides."""
     terms = Terms.of(usecase)
     spread = int((usecase.schedule.spread or timedelta()).total_seconds())
+    asked = any(retrains(one) for one in {id(one.usecase): one.usecase for one in instances}.values())
     yield _dag(usecase, terms, "release", usecase.schedule.release, _release(usecase, instances))
     # When every asset has started to score the same interval.
-    yield _dag(usecase, terms, "monitor", usecase.schedule.monitor, _monitoring(terms), offset=spread)
+    yield _dag(usecase, terms, "monitor", usecase.schedule.monitor, _monitoring(terms, asked), offset=spread)
     if usecase.schedule.runtime != "process":
         base = TaskPlan("base", command=(*_package(usecase), "--base"), on_worker=True)
         yield _dag(usecase, terms, "base", None, [base])
@@ -51,32 +52,40 @@ def _release(usecase: UseCase, instances: Sequence[Instance]) -> list[TaskPlan]:
     What the gate lets through is kept under the name of the run, so that exactly that is packaged, approved, released.
     """
     approvals = {"manual" if usecase.schedule.approval else one.spec.promote.approval for one in instances}
-    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", RUN))]
-    promote: tuple[str, ...] = ("promote", "--json", "--proposal", RUN)
-    if usecase.schedule.runtime != "process":
-        command = (*_package(usecase), "--proposal", RUN)
+    name, images = f"run-{RUN}", usecase.schedule.runtime != "process"
+    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", name))]
+    promote: tuple[str, ...] = ("promote", "--proposal", name)
+    if images:
+        command = (*_package(usecase), "--proposal", name)
         tasks.append(TaskPlan("images", command=command, after=("gate",), on_worker=True))
-        promote = (*promote, "--packaged")
+        promote = (*promote, "--packaged")  # what has no image is held back, and stops nobody else
     last = (tasks[-1].id,)
     if "auto" in approvals:
         chosen = ("--approval", "auto") if len(approvals) > 1 else ()
-        tasks.append(TaskPlan("promote", kind="promote", command=(*promote, *chosen), after=last))
+        tasks.append(TaskPlan("promote", kind="promote", command=(*promote, *chosen), after=last, always=images))
     if "manual" in approvals:
         chosen = ("--approval", "manual") if len(approvals) > 1 else ()
-        tasks.append(TaskPlan("approve", kind="approve", after=last))
+        tasks.append(TaskPlan("approve", kind="approve", after=last, always=images))
         tasks.append(TaskPlan("promote_approved", kind="promote", command=(*promote, *chosen), after=("approve",)))
     return tasks
 
 
-def _monitoring(terms: Terms) -> list[TaskPlan]:
+def _monitoring(terms: Terms, asked: bool) -> list[TaskPlan]:
+    """Return monitoring and report, and where monitoring may ask for training, what tells Airflow of it."""
     until = terms.span("until")
     tasks = [
         TaskPlan("monitor", command=("monitor",), span=until),
         TaskPlan("report", command=("report",), span=until, after=("monitor",), always=True),
     ]
-    if terms.retrains:
+    if asked:
         tasks.append(
-            TaskPlan("requests", kind="requests", command=("status", "--json"), after=("monitor",), always=True)
+            TaskPlan(
+                "requests",
+                kind="requests",
+                command=("requests", "--json", "--announce", RUN),
+                after=("monitor",),
+                always=True,
+            )
         )
     return tasks
 

@@ -15,8 +15,8 @@ import yaml
 from datadriver.config.metric_names import METRIC_NAMES
 from datadriver.config.model_rules import MEANINGLESS, problem_names
 from datadriver.config.reference import render_config_reference
-from datadriver.config.rules import cron_problem
 from datadriver.config.schema import json_schema
+from datadriver.config.times import cron_problem
 from datadriver.config.yaml_text import read_yaml
 from datadriver.data.check import check
 from datadriver.training import problems as training_problems
@@ -168,6 +168,41 @@ MISTAKES = [
     ("data.sources.sensors.tags", {"temperature": {"from": "TT"}, "vibratoin": {}},
      "contracts/sensors.json: expectations[1] expect_column_values_to_not_be_frozen: column: no source has a tag"),
     ("schedule.train", "0 25 * * *", "schedule.train: '0 25 * * *': '25' is not an hour"),
+    ("schedule.monitor", "@dayly", "schedule.monitor: there is no preset '@dayly'; did you mean '@daily'"),
+    ("schedule", {"trian": "@daily"}, "schedule.trian: unknown key; did you mean 'train'?"),
+    ("schedule.timezone", "Europe/Osol", "there is no time zone 'Europe/Osol'; did you mean 'Europe/Oslo'"),
+    ("schedule.score", {"on": "sensors/{aset_id}"}, "schedule.score.on: no asset has an attribute 'aset_id'; did you"),
+    ("schedule.score", {"on": "sensors/{type}"}, "schedule.score.on: 'type' is empty for P-3"),
+    ("schedule.score", {"on": "sensors/{asset id}"}, "braces hold the name of one attribute, such as {asset_id}"),
+    ("schedule.train", {"onn": "x"}, "schedule.train.onn: unknown key; did you mean 'on'?"),
+    ("schedule.train", {"on": " "}, "schedule.train.on: ' ' is no name that Airflow takes"),
+    ("schedule.tags", ["contry"], "schedule.tags[0]: no asset has an attribute 'contry'; did you mean 'country'?"),
+    ("schedule.team", "type", "schedule.team: 'type' is empty for P-3; fill it in"),
+    ("schedule.group", "type", "schedule.group: 'type' is empty for P-3; fill it in"),
+    ("schedule.runtime", "docker", "schedule.docker.mounts: is needed: ledger.uri, scores.path, tracking.artifacts"),
+    ("schedule.runtime", "kubernetes", "package.registry: is required for schedule.runtime kubernetes"),
+    ("schedule.docker", {"mounts": ["./data"]}, "mounts[0]: './data' is not `source:target[:ro]`"),
+    ("schedule.docker", {"mounts": ["./data:data"]}, "must be a whole path in the container, such as /usecase/data"),
+    ("schedule.docker", {"mounts": ["data/x:/data"]}, "the source must start with `/`, or with `./`"),
+    ("schedule.docker", {"mounts": ["./data:/data:rw2"]}, "'./data:/data:rw2' ends in 'rw2'; write `ro` there"),
+    ("schedule.docker", {"mounts": ["./a:/b", "./c:/b/"]}, "mounts[1]: './a:/b' is mounted at /b already"),
+    ("schedule.docker", {"engine": "/var/run/docker.sock"}, "such as unix:///var/run/docker.sock, not"),
+    ("schedule.docker", {"user": "root"}, "schedule.docker.user: must be numbers"),
+    ("schedule.kubernetes", {"claims": {"data": "plant"}}, "schedule.kubernetes.claims: 'data' must be a whole path"),
+    ("schedule.kubernetes", {"claims": {"/data": "Plant"}}, "'Plant' is no name of a persistent volume claim"),
+    ("schedule.kubernetes", {"namespace": "Pumps"}, "schedule.kubernetes.namespace: 'Pumps' is no name in Kubernetes"),
+    ("schedule.environment", {"X": {}}, "schedule.environment.X: give either `connection` or `variable`"),
+    ("schedule.environment", {"X": {"connection": "a", "variable": "b"}}, "give either `connection` or `variable`"),
+    ("schedule.environment", {"X": {"conection": "a"}}, "X.conection: unknown key; did you mean 'connection'?"),
+    ("schedule.folder", "pumps", "schedule.folder: must be a whole path, such as /opt/pumps, not 'pumps'"),
+    ("schedule.urls", {"report": "files"}, "schedule.urls.report: must start with http:// or https://, not 'files'"),
+    ("schedule.timeout", "0s", "schedule.timeout: must be more than zero"),
+    ("schedule.retries", {"wait": "2h"}, "schedule.retries.wait: must not be longer than `longest`"),
+    ("overrides.0.set", {"schedule.release": "@daily"}, "schedule.release: holds for the whole use case; cohorts may"),
+    ("overrides.0.set", {"schedule.groop": "type"}, "schedule has no key 'groop'; did you mean 'group'?"),
+    ("overrides.0.set", {"schedule": {"train": "@daily"}}, "name one of its keys, such as schedule.score"),
+    ("overrides.0.set", {"schedule.score": "@dayly"}, "did you mean '@daily' or '@yearly'? (as overrides have it"),
+    ("overrides.0.set", {"schedule.score": {"on": "s/{typ}"}}, "schedule.score.on: no asset has an attribute 'typ'"),
     ("workers.timeout", "0s", "workers.timeout: must be more than zero"),
     ("workers.memory", "2 GBit", "workers.memory: '2 GBit' is not a size; write a number and a unit, such as 2GB"),
     ("schedule.group", "site", "schedule.group: no asset has an attribute 'site'"),
@@ -192,6 +227,21 @@ MISTAKES = [
 def test_each_mistake_is_found(tmp_path: Path, path: str, value: Any, said: str) -> None:
     found = check(project(tmp_path, changed(path, value)), None, {})
     assert any(said in problem for problem in found), found
+
+
+def test_a_wrong_override_of_the_schedule_is_said_once(tmp_path: Path) -> None:
+    assert len(check(project(tmp_path, changed("overrides.0.set", {"schedule.shards": 4})), None, {})) == 1
+
+
+def test_assets_that_share_a_dag_agree_on_when_it_runs_and_who_sees_it(tmp_path: Path) -> None:
+    tree = changed("schedule", {"group": "country", "team": "type"})
+    tree["overrides"] = [{"where": 'asset_id == "P-3"', "set": {"schedule.score": "@daily"}}]
+    root = project(tmp_path, tree)
+    (root / "fleet.csv").write_text("asset_id,country,type\nP-1,BR,ESP\nP-2,NO,ESP\nP-3,NO,PCP\n")
+    times, teams = check(root, None, {})
+    assert times.startswith("schedule.group: P-2 and P-3 share the DAG of country 'NO', and overrides give them a")
+    assert "different schedule.score" in times
+    assert teams.startswith("schedule.group: P-2 and P-3 share the DAG of country 'NO', and belong to the teams")
 
 
 def test_a_cohort_that_is_still_to_come_is_no_mistake(tmp_path: Path) -> None:
