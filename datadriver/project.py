@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from datadriver.tracking.behind import Behind
     from datadriver.tracking.ledger import Ledger
     from datadriver.tracking.mlflow_runs import Tracker
+    from datadriver.tracking.monitor_records import RetrainRequest
     from datadriver.tracking.proposals import Approval, Proposal
     from datadriver.tracking.records import Release
     from datadriver.tracking.releases import Candidate, Drift
@@ -558,14 +559,27 @@ class Project:
         start: Time = None,
         end: Time = None,
         workers: int | Workers | None = None,
+        out: str | None = None,
     ) -> ScoreReport:
-        """Score a window with the champions; default: from the last score to the end of the data."""
+        """Score a window with the champions; default: from the last score to the end of the data.
+
+        With `out`, the scores only go to that folder, and `publish` takes them from there.
+        """
         from datadriver.fleet.score import Scoring
+        from datadriver.fleet.staged import Staged
 
         instances, assets = self.select(selection), choose_assets(self.assets, selection)
+        staged = None if out is None else Staged(out, self.usecase.name)
         with self._workers(workers) as crew:
             window = self.window(start, end)
-            return Scoring(self.usecase, self.root, self.ledger, crew, window, self.progress).run(instances, assets)
+            scoring = Scoring(self.usecase, self.root, self.ledger, crew, window, self.progress, staged=staged)
+            return scoring.run(instances, assets)
+
+    def publish(self, path: str) -> ScoreReport:
+        """Take scores that `score(out=...)` or an image has put into a folder into scores table and ledger."""
+        from datadriver.fleet.staged import publish
+
+        return publish(self.usecase, self.root, self.ledger, path)
 
     def monitor(
         self,
@@ -703,6 +717,22 @@ class Project:
         from datadriver.fleet.status import data_status
 
         return data_status(self.ledger, choose_assets(self.assets, selection))
+
+    def requests(self, selection: Selection = EVERYTHING, *, announce: str | None = None) -> tuple[RetrainRequest, ...]:
+        """Return the open requests of monitoring to train again.
+
+        Args:
+            selection: which instances.
+            announce: name of a scheduler's run: only those that it is to start now, which count as announced.
+        """
+        from datadriver.tracking.announcements import announce as announced
+        from datadriver.tracking.monitoring import open_requests
+        from datadriver.tracking.records import Key
+
+        keys = {Key(one.unit.key, one.model) for one in self.select(selection)}
+        if announce is not None:
+            return announced(self.ledger, announce, keys)
+        return tuple(one for key, asked in open_requests(self.ledger).items() for one in asked if key in keys)
 
     def window(self, start: Time = None, end: Time = None) -> Window:
         """Return the window between two times as people write them; naive times are in the use case's zone."""

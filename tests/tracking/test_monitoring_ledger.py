@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from datadriver.tracking import history
+from datadriver.tracking.announcements import announce
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import Alarm, CheckState, RetrainRequest
 from datadriver.tracking.monitoring import (
@@ -112,3 +115,49 @@ def test_steps_are_ordered_as_numbers(ledger: Ledger, batch: str) -> None:
     record_monitoring(ledger, MonitorResult(batch, alarms=[early, late]))
     found = record_monitoring(ledger, MonitorResult(batch, judged_again={KEY: "950"}))
     assert [one.opened for one in found.closed] == ["1000"]
+
+
+def test_a_request_is_announced_once_and_to_the_same_asker_again(ledger: Ledger, batch: str) -> None:
+    record_monitoring(ledger, MonitorResult(batch, requests=[request(batch)]))
+    keys = {request(batch).key}
+    assert [one.reason for one in announce(ledger, "run-1", keys)] == ["PSI 0.31"]
+    assert announce(ledger, "run-2", keys) == ()
+    assert [one.reason for one in announce(ledger, "run-1", keys)] == ["PSI 0.31"]
+    assert [one.announced for one in open_requests(ledger)[request(batch).key]] == [1]
+
+
+def test_what_stays_open_is_announced_again_ever_later_and_at_last_no_more(ledger: Ledger, batch: str) -> None:
+    record_monitoring(ledger, MonitorResult(batch, requests=[request(batch)]))
+    start = datetime.now(UTC)
+    hours = [
+        hour
+        for hour in range(0, 60 * 24, 6)
+        if announce(
+            ledger, f"run-{hour}", {request(batch).key},
+            at=(start + timedelta(hours=hour)).isoformat(timespec="microseconds"),
+        )
+    ]  # fmt: skip
+    assert hours == [0, 24, 72, 168, 360]
+
+
+def test_an_answered_request_is_not_announced_any_more_and_a_new_one_is(ledger: Ledger, batch: str) -> None:
+    record_monitoring(ledger, MonitorResult(batch, requests=[request(batch)]))
+    key = request(batch).key
+    announce(ledger, "run-1", {key})
+    ledger.record_result(Outcome(batch, *key, "failed", "no rows", 3))
+    assert announce(ledger, "run-1", {key}) == ()
+    record_monitoring(ledger, MonitorResult(batch, requests=[replace(request(batch), opened=day(9))]))
+    assert [one.opened for one in announce(ledger, "run-2", {key})] == [day(9)]
+
+
+def test_of_two_askers_at_once_one_gets_the_request(ledger: Ledger, batch: str) -> None:
+    record_monitoring(ledger, MonitorResult(batch, requests=[request(batch)]))
+    with ThreadPoolExecutor(4) as crew:
+        answers = list(crew.map(lambda name: announce(ledger, name, {request(batch).key}), ["a", "b", "c", "d"]))
+    assert [len(one) for one in sorted(answers, key=len)] == [0, 0, 0, 1]
+
+
+def test_requests_of_what_is_not_asked_for_wait(ledger: Ledger, batch: str) -> None:
+    record_monitoring(ledger, MonitorResult(batch, requests=[request(batch)]))
+    assert announce(ledger, "run-1", {Key("P-9", "load")}) == ()
+    assert len(announce(ledger, "run-2", {request(batch).key})) == 1
