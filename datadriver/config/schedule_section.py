@@ -18,11 +18,12 @@ class OnData(Section):
     """Run when data arrive: whenever something reports an event of this Airflow asset."""
 
     on: str
-    """Name of the Airflow asset, `sensors/{asset_id}`; attributes in braces are filled in."""
+    """Name of the Airflow asset, `sensors/{asset_id}`. Attributes in braces are filled in; a value that has other signs
+    than letters, digits, `.`, `_` and `-` becomes such a name, which `datadriver dags list` shows."""
 
 
 When = str | OnData | None
-"""Cron text or preset; an arrival of data; `null` for by hand only."""
+"""Cron text or preset; an arrival of data; `null` for by hand, and for training when monitoring asks."""
 
 
 class Retries(Section):
@@ -106,16 +107,23 @@ class Urls(Section):
 
 
 class Schedule(Section):
-    """When Airflow runs what, where, and who may see it."""
+    """When Airflow runs what, where, and who may see it.
+
+    Cohorts may have, by `overrides`, their own `train`, `score`, `timezone`, `spread`, `start`, `catchup`, `steps`,
+    `retries`, `resources`, `timeout`, `pool`, `priority`, `owner`, `tags` and `paused`; all else holds for the whole
+    use case. Models that several assets share are trained as all of these have it, or if they differ, as the use case
+    has it without overrides.
+    """
 
     train: When = "0 3 * * 0"
-    """When assets, and groups of assets that share a model, are trained."""
+    """When assets, and groups of assets that share a model, are trained: cron text or preset, `{on: NAME}` for an
+    arrival of data, `null` for by hand. Besides, when monitoring asks for it."""
     score: When = "@hourly"
-    """When assets are scored; the window is the schedule's interval."""
+    """When assets are scored, written likewise; the window is the schedule's interval."""
     release: str | None = "0 6 * * *"
-    """When challengers that pass the gate become champions."""
+    """When challengers that pass the gate become champions: cron text or preset, `null` for by hand."""
     monitor: str | None = "@daily"
-    """When windows are judged and the report is written."""
+    """When windows are judged and the report is written, likewise; it starts at the end of `spread`."""
     timezone: str | None = None
     """Zone of the cron texts; default: `data.timezone`."""
     spread: Duration | None = None
@@ -125,7 +133,7 @@ class Schedule(Section):
     catchup: bool = False
     """Whether Airflow makes up for intervals between `start` and now, and for those while a DAG was paused."""
     group: str = "asset"
-    """`asset`, or an attribute whose assets share a DAG, and each of its tasks."""
+    """`asset`, or an attribute whose assets share a DAG, and each of its tasks. They must be scheduled alike."""
     steps: Literal["joined", "split"] = "joined"
     """Scoring as one task, or as three: contract, score, publish."""
     approval: bool = False
@@ -148,13 +156,14 @@ class Schedule(Section):
     owner: str = "datadriver"
     """Who is accountable, as Airflow shows it."""
     tags: tuple[str, ...] = ()
-    """Attributes whose values are tags of the asset's DAGs."""
+    """Attributes whose values are tags of the asset's DAGs, as `country=NO`, beside use case, kind and runtime."""
     team: str | None = None
-    """Attribute whose value is the team that sees the asset's DAGs, and no other team does."""
+    """Attribute whose value is the team that sees the asset's DAGs, and no other team does. DAGs of the use case, and
+    of models that several teams share, are everybody's."""
     paused: bool = False
     """Whether new DAGs wait until somebody switches them on."""
     shards: Annotated[int, Field(ge=1, le=1000)] = 16
     """Number of files that the DAGs of assets are in; 250 to 500 DAGs a file are well. It changes only for a reason."""
     folder: str | None = None
-    """Where workers have the use case; default: where the plan lies, relative to it."""
+    """Where workers have the use case, `/opt/pumps`; default: where it is as seen from the plan."""
     urls: Urls = Urls()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, Self
 
 FORMAT = 1
@@ -168,18 +169,24 @@ class Header:
 def _differences(plan: Any) -> dict[str, Any]:
     """Return the fields that are not as by default, parts of parts included."""
     found: dict[str, Any] = {}
-    for one in fields(plan):
-        value = getattr(plan, one.name)
-        if isinstance(value, (Trigger, Limits)):
+    kind: Any = type(plan)
+    for name, default in _defaults(kind):
+        value = getattr(plan, name)
+        if name in ("trigger", "limits"):
             value = _differences(value)
-            if one.name == "limits" and not value:
+            if name == "limits" and not value:
                 continue
-        elif one.name == "tasks":
+        elif name == "tasks":
             value = [_differences(task) for task in value]
-        elif value == one.default or (isinstance(value, (tuple, list)) and not value):
+        elif value == default or (isinstance(value, (tuple, list)) and not value):
             continue
-        found[one.name] = value
+        found[name] = value
     return found
+
+
+@cache
+def _defaults(kind: Any) -> Sequence[tuple[str, Any]]:
+    return [(one.name, one.default) for one in fields(kind)]
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from datadriver.config.fleet import Asset, Instance
@@ -40,6 +40,7 @@ class Texts:
 
     usecase: str
     urls: Mapping[str, str]
+    _pages: dict[Key, str] = field(default_factory=dict)
 
     def of_train(self, units: Sequence[str], assets: Sequence[Asset], instances: Sequence[Instance]) -> str:
         """Describe a training DAG."""
@@ -71,9 +72,15 @@ class Texts:
             yield f"[Report]({self.urls['report']}/{page})"
         if "mlflow" in self.urls:
             for one in instances[:_SHOWN]:
-                name = registered_name(self.usecase, Key(one.unit.key, one.model))
                 label = one.model if len(assets) == 1 else one.key
-                yield f"[Runs and versions of {_plain(label)}]({self.urls['mlflow']}/#/models/{quote(name, safe='')})"
+                yield f"[Runs and versions of {_plain(label)}]({self._page_of(Key(one.unit.key, one.model))})"
+
+    def _page_of(self, key: Key) -> str:
+        """Return the address of an instance in MLflow, worked out once for all DAGs that it is in."""
+        if key not in self._pages:
+            name = quote(registered_name(self.usecase, key), safe="")
+            self._pages[key] = f"{self.urls['mlflow']}/#/models/{name}"
+        return self._pages[key]
 
     @staticmethod
     def _models(instances: Sequence[Instance]) -> str:
