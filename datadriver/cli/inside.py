@@ -14,7 +14,7 @@ import click
 from datadriver import __version__
 from datadriver.cli import options
 from datadriver.cli.output import Output
-from datadriver.errors import DatadriverError, DataError
+from datadriver.errors import ConfigError, DatadriverError, DataError
 from datadriver.serving.options import server
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from datadriver.data.window import Window
     from datadriver.fleet.outcomes import Miss
     from datadriver.serving.answering import Answering
+    from datadriver.serving.mounted import Mounted
     from datadriver.serving.packaged import Loaded, Package
-    from datadriver.serving.scores import Stretch
+    from datadriver.serving.rows import Scored
     from datadriver.serving.settings import Limits, Settings
 
 
@@ -53,7 +54,12 @@ def app() -> None:
     """
 
 
-_assets = click.option("--assets", metavar="A,B", help="Assets by id, separated by commas. Default: all of the image.")
+_assets = click.option(
+    "--assets",
+    multiple=True,
+    metavar="A,B",
+    help="Assets by id, separated by commas; may be repeated. Default: all of the image.",
+)
 _models = click.option("--models", metavar="A,B", help="Models by name, separated by commas. Default: all.")
 _asset = click.option("--asset", metavar="ID", help="Whose rows; the only asset of the image goes without saying.")
 
@@ -194,7 +200,10 @@ def predict_command(  # noqa: PLR0917 - click's
     metavar="[SOURCE=]FILE",
     help="Read a source from a file instead: CSV, Parquet or JSON lines (.jsonl); may be repeated.",
 )
-@click.option("--out", metavar="DIR", help="Write the scores as a Parquet dataset there. Default: on stdout.")
+@click.option(
+    "--out", metavar="DIR", help="Write them as a Parquet dataset there; `datadriver publish DIR` takes it over."
+)
+@click.option("--publish", is_flag=True, help="Into the scores table and the ledger of the use case.")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", help="Of what goes to stdout.")
 @_assets
 @_models
@@ -204,26 +213,34 @@ def score(  # noqa: PLR0917 - click's
     output: Output,
     files: tuple[str, ...],
     out: str | None,
+    publish: bool,
     form: str,
-    assets: str | None,
+    assets: tuple[str, ...],
     models: str | None,
     start: str | None,
     end: str | None,
 ) -> int:
     """Score a window, as `datadriver score` does: from the use case's sources, or from files in their place.
 
-    Without --start, the window is as long as that of a first score (`scores.window`).
+    Scores go to stdout. Without --start, the window is as long as that of a first score (`scores.window`); with
+    --publish it starts where the last score is.
     """
     from datadriver.fleet.outcomes import failure
     from datadriver.serving.mounted import mount
     from datadriver.serving.packaged import open_package
 
+    if publish and (out or files):
+        raise ConfigError("--publish scores what the sources of the use case have: leave out --out and --rows")
     mounted = mount(open_package(), files)
-    stretches, misses, total = _score_all(mounted.package, mounted.given, _names(assets), _names(models), (start, end))
+    chosen = _chosen(mounted.package, assets)
+    window = _window(mounted.package, (start, end))
+    if publish:
+        return _publish(output, mounted.package, chosen, _names(models), window)
+    scored, misses, total = _score_all(mounted, chosen, _names(models), window)
     lost = failure(misses, of=total, what="scorings")
-    if not stretches and lost is not None:
+    if not any(one.stretches for one in scored) and lost is not None:
         raise lost
-    _deliver(output, stretches, misses, out, form)
+    _deliver(output, mounted.package, scored, misses, out, form)
     for miss in misses:
         output.note(f"not scored: {miss}")
     if lost is not None and not output.json:
@@ -231,27 +248,44 @@ def score(  # noqa: PLR0917 - click's
     return lost.exit_code if lost else 0
 
 
+def _chosen(package: Package, names: tuple[str, ...]) -> tuple[Asset, ...]:
+    """Return the assets that are named; a name that has a comma itself is one name."""
+    known = {asset.id for asset in package.manifest.assets}
+    parts = [part for name in names for part in ([name] if name in known else _names(name))]
+    return tuple(package.asset(name) for name in parts) or package.manifest.assets
+
+
+def _publish(output: Output, package: Package, assets: tuple[Asset, ...], models: list[str], window: Window) -> int:
+    from datadriver.cli.score import say_scoring, score_document
+    from datadriver.fleet.score_packaged import score_packaged
+
+    report = score_packaged(package, assets, models, window)
+    output.document(score_document(report))
+    say_scoring(output, report)
+    return report.failure.exit_code if report.failure else 0
+
+
 def _score_all(
-    package: Package, given: Any, assets: list[str], models: list[str], ends: tuple[str | None, str | None]
-) -> tuple[list[Stretch], list[Miss], int]:
+    mounted: Mounted, assets: tuple[Asset, ...], models: list[str], window: Window
+) -> tuple[list[Scored], list[Miss], int]:
     from datadriver.fleet.outcomes import Miss
     from datadriver.serving.rows import score_asset
 
-    window = _window(package, ends)
-    stretches: list[Stretch] = []
+    package = mounted.package
+    scored: list[Scored] = []
     misses: list[Miss] = []
     total = 0
-    for asset in [package.asset(name) for name in assets] or package.manifest.assets:
+    for asset in assets:
         wanted = package.models_of(asset, models)
         total += len(wanted)
         try:
-            scored = score_asset(package, asset, wanted, window, given)
+            one = score_asset(package, asset, wanted, window, mounted.given)
         except DatadriverError as error:
-            misses += [Miss(_name(one, asset), error.message, error.exit_code) for one in wanted]
+            misses += [Miss(_name(model, asset), error.message, error.exit_code) for model in wanted]
             continue
-        stretches += scored.stretches
-        misses += [Miss(_name(one, asset), error.message, error.exit_code) for one, error in scored.lost]
-    return stretches, misses, total
+        scored.append(one)
+        misses += [Miss(_name(model, asset), error.message, error.exit_code) for model, error in one.lost]
+    return scored, misses, total
 
 
 def _name(one: Loaded, asset: Asset) -> str:
@@ -265,16 +299,17 @@ def _window(package: Package, ends: tuple[str | None, str | None]) -> Window:
     return Window(*(None if end is None else parse_instant(end, package.usecase) for end in ends))
 
 
-def _deliver(output: Output, stretches: list[Stretch], misses: list[Miss], out: str | None, form: str) -> None:
+def _deliver(  # noqa: PLR0917 - what, and where to
+    output: Output, package: Package, scored: list[Scored], misses: list[Miss], out: str | None, form: str
+) -> None:
     from datadriver.serving.documents import records
     from datadriver.serving.rows import table
 
+    stretches = [stretch for one in scored for stretch in one.stretches]
     rows, alarms = sum(len(one.frame) for one in stretches), sum(int(one.frame["alarm"].sum()) for one in stretches)
     document: dict[str, Any] = {"rows": rows, "alarms": alarms, "failed": [asdict(miss) for miss in misses]}
     if out is not None:
-        from datadriver.serving.scores import write_scores
-
-        document |= {"path": out, "file": write_scores(out, stretches)}
+        document |= {"path": out, "file": _stage(package, scored, out)}
         output.line(f"{_plural(rows, 'score')}, {_plural(alarms, 'alarm')}: {out}")
     elif output.json:
         document["predictions"] = list(records(table(stretches)))
@@ -286,6 +321,16 @@ def _deliver(output: Output, stretches: list[Stretch], misses: list[Miss], out: 
     else:
         table(stretches).to_csv(output.stdout, index=False, lineterminator="\n")
     output.document(document)
+
+
+def _stage(package: Package, scored: list[Scored], out: str) -> str:
+    """Write scores for `datadriver publish`, and return the name of their files."""
+    from datadriver.fleet.staged import Staged
+    from datadriver.fleet.verdicts import verdict_record
+
+    verdicts = [verdict_record(one.verdict, "") for one in scored if one.verdict is not None]
+    stretches = [stretch for one in scored for stretch in one.stretches]
+    return Staged(out, package.manifest.usecase).put(stretches, verdicts)[0].path
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("score", short_help="Score a window with the champions.")
+@click.option("--out", metavar="DIR", help="Only put them there, where datadriver publish finds them.")
 @options.window
 @options.workers
 @options.instances
@@ -29,6 +30,7 @@ def command(
     project: Project,
     *,
     selection: Selection,
+    out: str | None,
     start: str | None,
     end: str | None,
     workers: int | None,
@@ -37,10 +39,10 @@ def command(
 
     A later score of the same instant supersedes an earlier one, and both stay on record.
     """
-    report = project.score(selection, start=start, end=end, workers=workers)
+    report = project.score(selection, start=start, end=end, workers=workers, out=out)
     output.document(score_document(report))
     say_scoring(output, report)
-    output.line(f"next:   {command_line(project, 'status')}")
+    output.line(f"next:   {command_line(project, 'status' if out is None else f'publish {out}')}")
     return report.failure.exit_code if report.failure else 0
 
 

@@ -8,10 +8,12 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
+from datadriver.data.looks import one_look
 from datadriver.fleet.limits import Limits
 from datadriver.fleet.process import Worker
-from datadriver.fleet.worker import Answer, Call
+from datadriver.fleet.worker import Answer, Call, do
 
 _LOOK_SECONDS = 0.2
 
@@ -19,6 +21,23 @@ _LOOK_SECONDS = 0.2
 def default_workers() -> int:
     """One worker per core that this process may use."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+class Crew(Protocol):
+    """Who does calls."""
+
+    def answers(self, calls: Iterable[Call], *, at_most: int | None = None) -> Iterator[tuple[Call, Answer]]:
+        """Have calls done and yield each with its answer, in the order in which they finish."""
+
+
+class Inline:
+    """Does calls in this process, one after the other: where its models are loaded, and nothing else is at stake."""
+
+    def answers(self, calls: Iterable[Call], *, at_most: int | None = None) -> Iterator[tuple[Call, Answer]]:  # noqa: ARG002
+        """See `Crew`."""
+        with one_look():
+            for call in calls:
+                yield call, do(call)
 
 
 class Workers:

@@ -7,20 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from datadriver import failpoints
 from datadriver.config.fleet import Asset, Instance, Unit
 from datadriver.config.resolve import resolve
 from datadriver.config.sections import UseCase
-from datadriver.data.window import Instant, Window, format_instant, parse_instant
+from datadriver.data.window import Instant, Window, parse_instant
 from datadriver.errors import ConfigError, DatadriverError
 from datadriver.fleet.batches import batch
 from datadriver.fleet.outcomes import Miss, failure
-from datadriver.fleet.pool import Workers
+from datadriver.fleet.pool import Crew
 from datadriver.fleet.progress import Progress, Silent
 from datadriver.fleet.score_job import Scored, ScoredAsset, ScoreJob, ScoreTask
+from datadriver.fleet.score_store import Published, ScoreStore
 from datadriver.fleet.verdicts import verdict_record
 from datadriver.fleet.worker import Answer, Call
-from datadriver.serving.scores import Stretch, scores_path, write_scores
+from datadriver.serving.score import Models
+from datadriver.serving.scores import Stretch, scores_path
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.records import Key, ScoreRecord, VerdictRecord
@@ -34,7 +35,7 @@ class ScoreReport:
     """What a scoring batch did.
 
     Attributes:
-        batch: its id in the ledger.
+        batch: its id in the ledger; None where nothing is on record yet.
         written: a record per instance and asset with new scores.
         current: how many were up to date already.
         waiting: instances that have no champion yet.
@@ -43,7 +44,7 @@ class ScoreReport:
         path: where the scores are.
     """
 
-    batch: str
+    batch: str | None
     path: str
     written: tuple[ScoreRecord, ...] = ()
     current: int = 0
@@ -75,14 +76,22 @@ class ScoreReport:
 
 @dataclass
 class Scoring:
-    """One batch of scoring: the stores it writes to, and what it knows of the use case."""
+    """One batch of scoring: the stores it writes to, and what it knows of the use case.
+
+    Attributes:
+        workers: who does the jobs.
+        models: where champions come from; default: the artefact store.
+        staged: takes the scores in place of scores table and ledger, which are not written then.
+    """
 
     usecase: UseCase
     root: Path
     ledger: Ledger
-    workers: Workers
+    workers: Crew
     window: Window = field(default_factory=Window)
     progress: Progress = field(default_factory=Silent)
+    models: Models | None = None
+    staged: ScoreStore | None = None
 
     def run(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> ScoreReport:
         """Score the chosen assets with the champions of the chosen instances.
@@ -96,17 +105,22 @@ class Scoring:
             raise ConfigError(
                 f"none of the {len(waiting)} chosen instances has a champion; run datadriver train and promote first"
             )
-        self._path = scores_path(self.root, self.usecase.scores.path)
+        self._store = self.staged or Published(self.ledger, scores_path(self.root, self.usecase.scores.path))
+        self._batch: str | None = None
         self._written: list[ScoreRecord] = []
         self._misses: list[Miss] = []
         self._verdicts: list[VerdictRecord] = []
         self._traces: dict[str, str] = {}
         self._current = 0
-        with batch(self.ledger, "score") as self._batch:
+        if self.staged is not None:
             self._work(jobs)
+        else:
+            with batch(self.ledger, "score") as opened:
+                self._batch = opened.id
+                self._work(jobs)
         return ScoreReport(
-            self._batch.id,
-            self._path,
+            self._batch,
+            self._store.path,
             tuple(self._written),
             self._current,
             tuple(waiting),
@@ -132,7 +146,9 @@ class Scoring:
                     since = self._since(last.get((key, asset.id)))
                     tasks.setdefault(asset.id, []).append(ScoreTask(_on(instance, asset), champions[key], since))
         jobs = [
-            ScoreJob(self.root, resolve(self.usecase, found[asset]), found[asset], tuple(todo), self.window)
+            ScoreJob(
+                self.root, resolve(self.usecase, found[asset]), found[asset], tuple(todo), self.window, self.models
+            )
             for asset, todo in tasks.items()
         ]
         return jobs, waiting
@@ -171,7 +187,7 @@ class Scoring:
         found = answer.value if answer.error is None else _lost(job, answer)
         assert isinstance(found, ScoredAsset)  # noqa: S101 - the worker's function returns nothing else
         if found.verdict is not None:
-            self._verdicts.append(verdict_record(found.verdict, self._batch.id))
+            self._verdicts.append(verdict_record(found.verdict, self._batch or ""))
         stretches = []
         for one in found.scored:
             name = f"{one.unit}/{one.model}" + ("" if one.unit == job.asset.id else f" on {job.asset.id}")
@@ -186,16 +202,9 @@ class Scoring:
         return stretches
 
     def _write(self, group: Sequence[Stretch]) -> None:
-        """Write files first and the ledger second: killed in between, the same files are written again."""
-        self.ledger.record_verdicts(self._verdicts)
+        """Hand over the scores of a group of assets, and the verdicts on its data."""
+        self._written += self._store.put(group, self._verdicts)
         self._verdicts = []
-        if not group:
-            return
-        name = write_scores(self._path, group)
-        failpoints.reach("scores-written")
-        records = [_record(stretch, name) for stretch in group]
-        self.ledger.record_scores(records)
-        self._written += records
 
 
 def _on(instance: Instance, asset: Asset) -> Instance:
@@ -209,22 +218,4 @@ def _lost(job: ScoreJob, answer: Answer) -> ScoredAsset:
             Scored(task.instance.unit.key, task.instance.model, error=answer.error, trace=answer.trace)
             for task in job.tasks
         )
-    )
-
-
-def _record(stretch: Stretch, name: str) -> ScoreRecord:
-    frame, window = stretch.frame, stretch.window
-    last = frame.index[-1] if len(frame) else None
-    return ScoreRecord(
-        unit=stretch.unit,
-        model=stretch.model,
-        asset=stretch.asset,
-        start=None if window.start is None else format_instant(window.start),
-        end=None if window.end is None else format_instant(window.end),
-        last=None if last is None else format_instant(last),
-        version=stretch.version,
-        rows=len(frame),
-        alarms=int(frame["alarm"].sum()),
-        verdict=stretch.verdict,
-        path=name,
     )

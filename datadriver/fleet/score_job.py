@@ -14,7 +14,7 @@ from datadriver.data.window import Instant, Window
 from datadriver.errors import DatadriverError
 from datadriver.fleet.failures import deliberate
 from datadriver.fleet.members import Member, look_at
-from datadriver.serving.score import Champions, reading_of, score, start_of
+from datadriver.serving.score import Champions, Models, reading_of, score, start_of
 from datadriver.serving.scores import Stretch
 from datadriver.tracking.records import Version
 
@@ -37,6 +37,7 @@ class ScoreJob:
     Attributes:
         usecase: with the overrides of the asset applied.
         window: as asked for; without a start each model continues where it ended.
+        models: where champions come from; default: the artefact store, each loaded once in this process.
     """
 
     root: Path
@@ -44,6 +45,7 @@ class ScoreJob:
     asset: Asset
     tasks: tuple[ScoreTask, ...]
     window: Window = field(default_factory=Window)
+    models: Models | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,13 @@ def _score(job: ScoreJob, member: Member, task: ScoreTask, window: Window) -> Sc
     unit, model = task.instance.unit.key, task.instance.model
     try:
         stretch = score(
-            task.instance, task.champion, member.sensor, member.verdict, window, champions=_CHAMPIONS, root=job.root
+            task.instance,
+            task.champion,
+            member.sensor,
+            member.verdict,
+            window,
+            champions=job.models or _CHAMPIONS,
+            root=job.root,
         )
         return Scored(unit, model, stretch)
     except Exception as error:

@@ -65,6 +65,14 @@ def answer(data: bytes) -> Answer:
     """Do one call; an exception becomes an answer, too, and so does a call that cannot be understood."""
     try:
         call: Call = pickle.loads(data)  # noqa: S301 - from our own parent, over a pipe
+    except Exception as error:
+        return _broken(error)
+    return do(call)
+
+
+def do(call: Call) -> Answer:
+    """Do a call in this process."""
+    try:
         module, _, name = call.function.partition(":")
         return Answer(getattr(import_module(module), name)(call.argument))
     except Exception as error:

@@ -46,8 +46,18 @@ def instant_array(instants: Any, kind: str) -> pa.Array:
     return pa.array(numbers, pa.int64()).cast(instant_type(kind))
 
 
-def write_dataset(path: str, name: str, table: pa.Table, *, index: str, what: str) -> None:
+def write_dataset(  # noqa: PLR0913 - which rows, where to, and what they are
+    path: str, name: str, table: pa.Table, *, index: str, what: str, anew: bool = False
+) -> None:
     """Write a table into the dataset at `path`: a file of this name for each day (or 1,000 steps) of column `index`.
+
+    Args:
+        path: folder or fsspec URL.
+        name: of the files; it follows from what they hold.
+        table: the rows.
+        index: name of the column of instants.
+        what: the rows are, for messages.
+        anew: whether a file that is there is written again, so that its time of writing is that of `table`.
 
     Raises:
         UnavailableError: the place cannot be written; nothing half-written stays.
@@ -55,7 +65,7 @@ def write_dataset(path: str, name: str, table: pa.Table, *, index: str, what: st
     filesystem, folder = _opened(path)
     try:
         for part, rows in _parts(table, index):
-            _write(filesystem, f"{folder}/{part}", name, rows)
+            _write(filesystem, f"{folder}/{part}", name, rows, anew=anew)
     except OSError as error:
         raise UnavailableError(f"{what} could not be written to {path}: {error.strerror or error}") from error
 
@@ -135,12 +145,12 @@ def _parts(table: pa.Table, index: str) -> Iterator[tuple[str, pa.Table]]:
         yield name, ordered.slice(start, end - start)
 
 
-def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table) -> None:
+def _write(filesystem: fsspec.AbstractFileSystem, folder: str, name: str, rows: pa.Table, *, anew: bool) -> None:
     """Write under a name that readers ignore, then rename; a file of this name holds these very rows already."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     target, draft = f"{folder}/{name}", f"{folder}/.{name}.part"
-    if filesystem.exists(target):
+    if not anew and filesystem.exists(target):
         return
     filesystem.makedirs(folder, exist_ok=True)
     _clear_drafts(filesystem, folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,8 +148,12 @@ def open_package(folder: Path | None = None, root: Path | None = None) -> Packag
     return Package(manifest, usecase, root, models)
 
 
-def read_usecase(root: Path, env: str | None, variables: Mapping[str, str] = os.environ) -> UseCase:
+def read_usecase(
+    root: Path, env: str | None, variables: Mapping[str, str] = os.environ, *, also: Collection[str] = ()
+) -> UseCase:
     """Read what scoring needs of a `usecase.yaml`: nothing of tracking, ledger, monitoring or packaging.
+
+    Sections in `also` are read, too.
 
     An environment variable that a source asks for may be missing: rows can be given instead of being read.
 
@@ -160,7 +164,7 @@ def read_usecase(root: Path, env: str | None, variables: Mapping[str, str] = os.
     if document.problems:
         raise ConfigError(document.problems)
     whole = overlay(document.tree, env)
-    tree: dict[str, Any] = {key: value for key, value in whole.items() if key in _NEEDED}
+    tree: dict[str, Any] = {key: value for key, value in whole.items() if key in _NEEDED or key in also}
     tree["fleet"] = {"assets": "fleet.csv"}  # the manifest lists the assets
     trusted = (whole.get("tracking") or {}).get("trusted_types")
     tree["tracking"] = {} if trusted is None else {"trusted_types": trusted}

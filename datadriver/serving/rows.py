@@ -121,10 +121,11 @@ def answer_rows(
 
 @dataclass(frozen=True)
 class Scored:
-    """What came of one asset: the stretches, and the models that failed with their errors."""
+    """What came of one asset: the stretches, the models that failed with their errors, the verdict on its data."""
 
     stretches: tuple[Stretch, ...]
     lost: tuple[tuple[Loaded, DatadriverError], ...] = ()
+    verdict: Verdict | None = None
 
 
 def score_asset(
@@ -162,7 +163,7 @@ def score_asset(
             stretches.append(_stretch(package, one, sensor, verdict, window))
         except DatadriverError as error:
             lost.append((one, error))
-    return Scored(tuple(stretches), tuple(lost))
+    return Scored(tuple(stretches), tuple(lost), verdict)
 
 
 def table(stretches: Iterable[Stretch]) -> pd.DataFrame:

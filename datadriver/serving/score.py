@@ -47,6 +47,13 @@ class Served(Protocol):
         """Of its training."""
 
 
+class Models(Protocol):
+    """Where the estimators of champions come from."""
+
+    def load(self, version: Version, usecase: UseCase, root: Path) -> Any:
+        """Return the estimator of a version, checked before it was loaded."""
+
+
 def score(  # noqa: PLR0913 - all that one score depends on
     instance: Instance,
     version: Version,
@@ -54,7 +61,7 @@ def score(  # noqa: PLR0913 - all that one score depends on
     verdict: Verdict,
     window: Window,
     *,
-    champions: Champions,
+    champions: Models,
     root: Path,
 ) -> Stretch:
     """Return the scores of the rows inside of `window`; `sensor` reaches further back, for features that look back.

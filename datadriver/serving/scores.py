@@ -7,7 +7,7 @@ is a digest of what is in it, so writing the same scores again changes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,23 +63,30 @@ def scores_path(root: Path, path: str) -> str:
     return path if "://" in path else str(root / path)
 
 
-def write_scores(path: str, stretches: Sequence[Stretch], *, now: datetime | None = None) -> str:
+def scores_name(stretches: Iterable[Stretch]) -> str:
+    """Return the name of the files that hold these scores."""
+    digests = "".join(one.digest() for one in stretches)
+    return f"scores-{hashlib.sha256(digests.encode()).hexdigest()[:20]}.parquet"
+
+
+def write_scores(path: str, stretches: Sequence[Stretch], *, now: datetime | None = None, anew: bool = False) -> str:
     """Write scores into the dataset at `path`, a file per day, and return the name that the files share.
 
     Args:
         path: folder or fsspec URL.
         stretches: of a group of assets.
         now: time of writing; default: this moment.
+        anew: whether scores that are there are to be the newest again, as after a rollback.
 
     Raises:
         UnavailableError: the place cannot be written; nothing half-written stays.
     """
-    name = "scores-" + hashlib.sha256("".join(one.digest() for one in stretches).encode()).hexdigest()[:20] + ".parquet"
+    name = scores_name(stretches)
     some = [one for one in stretches if len(one.frame)]
     if not some:
         return name
     table = _table(some, now or datetime.now(UTC))
-    write_dataset(path, name, table, index=_index(table.schema.names), what="scores")
+    write_dataset(path, name, table, index=_index(table.schema.names), what="scores", anew=anew)
     return name
 
 

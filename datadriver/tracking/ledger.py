@@ -19,7 +19,7 @@ from datadriver import failpoints
 from datadriver.config.locations import rooted_uri
 from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
-from datadriver.tracking import pending, schema
+from datadriver.tracking import pending, schema, score_records
 from datadriver.tracking.database import open_engine, reaching, without_credentials
 from datadriver.tracking.liveness import is_alive, now
 from datadriver.tracking.records import (
@@ -32,12 +32,11 @@ from datadriver.tracking.records import (
     ScoreRecord,
     VerdictRecord,
     Version,
-    instant_order,
     plain,
 )
 
 _SEVERITY = {"pass": 0, "warn": 1, "reject": 2}
-_AT_ONCE = 500  # verdicts, or scored stretches, in one statement
+_AT_ONCE = 500  # verdicts in one statement
 
 
 class Ledger:
@@ -143,7 +142,12 @@ class Ledger:
     def record_scores(self, scores: Iterable[ScoreRecord]) -> None:
         """Record what scoring wrote."""
         with self.writing() as connection:
-            _put_scores(connection, list(scores))
+            score_records.put(connection, list(scores))
+
+    def unrecorded(self, scores: Sequence[ScoreRecord]) -> list[ScoreRecord]:
+        """Return those that would say something new: a window scored twice with the same outcome is one record."""
+        with self.reading() as connection:
+            return score_records.unrecorded(connection, scores)
 
     def record_release(  # noqa: PLR0913 - what a release says
         self,
@@ -286,40 +290,6 @@ def _severities(connection: sa.Connection, keys: Sequence[tuple[str, str, str]])
         columns.batch.in_({batch for batch, _, _ in keys}), columns.asset.in_({asset for _, asset, _ in keys})
     )
     return {(row.batch, row.asset, row.stage): _SEVERITY.get(row.action, 0) for row in connection.execute(statement)}
-
-
-def _put_scores(connection: sa.Connection, scores: Sequence[ScoreRecord]) -> None:
-    """Record scored stretches, and for each instance and asset the one that reaches furthest."""
-    for start in range(0, len(scores), _AT_ONCE):
-        some = scores[start : start + _AT_ONCE]
-        furthest = _furthest(connection, some)
-        insert = schema.scores.insert().returning(schema.scores.c.id, sort_by_parameter_order=True)
-        numbers = connection.execute(insert, [_score_row(score) for score in some]).scalars().all()
-        heads = {}
-        for score, number in zip(some, numbers, strict=True):
-            key = score.unit, score.model, score.asset
-            if furthest.get(key) is None or instant_order(score.last) >= instant_order(furthest[key]):
-                furthest[key] = score.last
-                heads[key] = dict(zip(("unit", "model", "asset", "score"), (*key, number), strict=True))
-        _put(connection, schema.score_heads, list(heads.values()), key=["unit", "model", "asset"])
-
-
-def _score_row(score: ScoreRecord) -> dict[str, Any]:
-    values: dict[str, Any] = asdict(replace(score, at=score.at or now()))
-    for ours, column in (("start", "window_start"), ("end", "window_end"), ("last", "last_instant")):
-        values[column] = values.pop(ours)
-    return values
-
-
-def _furthest(connection: sa.Connection, scores: Sequence[ScoreRecord]) -> dict[tuple[str, str, str], str | None]:
-    """Return the last instant that is scored already, by unit, model and asset."""
-    heads, keys = schema.score_heads.c, [(one.unit, one.model, one.asset) for one in scores]
-    statement = (
-        sa.select(heads.unit, heads.model, heads.asset, schema.scores.c.last_instant)
-        .join(schema.scores, heads.score == schema.scores.c.id)
-        .where(sa.tuple_(heads.unit, heads.model, heads.asset).in_(keys))
-    )
-    return {(row.unit, row.model, row.asset): row.last_instant for row in connection.execute(statement)}
 
 
 def _check_previous(connection: sa.Connection, items: Sequence[ReleaseItem]) -> None:
