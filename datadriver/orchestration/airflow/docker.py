@@ -91,7 +91,7 @@ class FleetDockerOperator(CommandTask, DockerOperator):
         return Wanted(
             name=name,
             image=self.image_of(variables),
-            command=self.arguments(context),
+            command=self.command_line(context),
             environment=variables,
             labels={
                 "io.datadriver.usecase": self.header.usecase,

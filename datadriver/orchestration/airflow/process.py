@@ -53,7 +53,7 @@ class ProcessOperator(CommandTask, BaseOperator):
                 "of usecase.yaml says where workers have it"
             )
         # Not `--project` alone: relative paths of the environment are meant from there, too.
-        line = [python, "-P", "-m", "datadriver", *self.arguments(context), "--project", folder]
+        line = [python, "-P", "-m", "datadriver", *self.command_line(context), "--project", folder]
         self.log.info("%s", shlex.join(line))
         environment = {**without_airflow(), "PYTHONUNBUFFERED": "1", **self.variables()}
         kept = self.kept()

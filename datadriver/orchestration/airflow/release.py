@@ -68,9 +68,9 @@ class PromoteTask(CommandTask):
         if "--refuse" in self._options:
             raise AirflowSkipException(f"refused by {self._options[self._options.index('--by') + 1]}: not released")
 
-    def arguments(self, context: Context) -> list[str]:
+    def command_line(self, context: Context) -> list[str]:
         """Return the command, for this proposal and in this name."""
-        return [*super().arguments(context), *self._options]
+        return [*super().command_line(context), *self._options]
 
     @property
     def _share(self) -> str:

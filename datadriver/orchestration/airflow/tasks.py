@@ -40,6 +40,9 @@ KILLED = frozenset({137, 143})
 RUN = "{run}"
 """In a command, stands for a name of the DAG run that folders may have."""
 
+TASK = "DATADRIVER_TASK"
+"""As the ledger's side has it in `tracking.task_failures`, which takes too long to import here."""
+
 _KEPT = 400  # lines of output, from which the reason of a failure is taken
 _MISS = re.compile(r"  (?! )(.+)  \[[^]]+\]")  # as `datadriver` lists what failed
 
@@ -125,7 +128,7 @@ class CommandTask:
     def finish(self, ended: Ended, context: Context) -> Any:
         """Do what is left when the command has done its work; what this returns is the task's XCom."""
 
-    def arguments(self, context: Context) -> list[str]:
+    def command_line(self, context: Context) -> list[str]:
         """Return the command with the times of this run, and the environment where the command takes one."""
         run = slug(str(context["run_id"]))
         command = [argument.replace(RUN, run) for argument in self.task_plan.command]
@@ -137,10 +140,13 @@ class CommandTask:
     def variables(self) -> dict[str, str]:
         """Return the environment variables of the plan; what Airflow keeps is asked for now, and masked in logs.
 
+        By one of them the command knows which failures are over when it ends well.
+
         Raises:
             AirflowFailException: Airflow has no such connection or variable.
         """
-        return {name: _value(name, value) for name, value in self.header.environment.items()}
+        known = {name: _value(name, value) for name, value in self.header.environment.items()}
+        return {**known, TASK: f"{self.dag_plan.dag_id}/{','.join(vouched_for(self.task_plan, self.dag_plan))}"}
 
     def image_of(self, environment: Mapping[str, str], *, pushed: bool = False) -> str:
         """Return the image that a container of this task is to be started from, as the ledger has it now.
@@ -170,6 +176,21 @@ class CommandTask:
             text = line.rstrip()
             kept.append(text)
             (self.log.error if text.startswith("error: ") else self.log.info)("%s", text)
+
+
+def vouched_for(task: TaskPlan, dag_plan: DagPlan) -> list[str]:
+    """Return the tasks that have succeeded when one has: itself, and those that had to before it.
+
+    >>> from datadriver.orchestration.plan import Trigger
+    >>> tasks = [TaskPlan("contract"), TaskPlan("score", after=("contract",)), TaskPlan("report", always=True)]
+    >>> vouched_for(tasks[1], DagPlan("d", "score", "P-1", Trigger(), tasks))
+    ['score', 'contract']
+    """
+    before = {one.id: one for one in dag_plan.tasks}
+    found = [task.id]
+    for name in () if task.always else task.after:
+        found += [one for one in vouched_for(before[name], dag_plan) if one not in found]
+    return found
 
 
 def times(task: TaskPlan, run: Any) -> list[str]:
