@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from datadriver.fleet.status import AssetStatus, InstanceStatus
     from datadriver.fleet.train import TrainReport
     from datadriver.fleet.validate import ValidateReport
+    from datadriver.monitoring.notify import Notified
     from datadriver.orchestration.fleet_dags import FleetDags
     from datadriver.reporting.write import ReportResult
     from datadriver.tracking.backlog import Backlog
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from datadriver.tracking.proposals import Approval, Proposal
     from datadriver.tracking.records import Release
     from datadriver.tracking.releases import Candidate, Drift
+    from datadriver.tracking.task_failures import TaskFailure
 
     Time = str | int | pd.Timestamp | None
 
@@ -733,6 +735,26 @@ class Project:
         if announce is not None:
             return announced(self.ledger, announce, keys)
         return tuple(one for key, asked in open_requests(self.ledger).items() for one in asked if key in keys)
+
+    def failures(self) -> tuple[TaskFailure, ...]:
+        """Return the tasks of the scheduler that failed and have not succeeded since, the newest failure of each."""
+        from datadriver.tracking.task_failures import newest_by_task, open_failures
+
+        fleet = {asset.id for asset in self.assets}
+        newest = newest_by_task(open_failures(self.ledger)).values()
+        return tuple(one for one in newest if not one.assets or fleet & {*one.assets})
+
+    def record_failures(self, failures: Sequence[TaskFailure]) -> Notified:
+        """Put failures of the scheduler's tasks on record, and tell those of them whom `monitor.notify` names."""
+        from datadriver.monitoring.failure_notices import send_failures
+        from datadriver.tracking.task_failures import record_failures
+
+        record_failures(self.ledger, failures)
+        try:
+            assets = self.assets
+        except DatadriverError:  # it may be why the task failed
+            assets = ()
+        return send_failures(self.ledger, self.usecase, assets)
 
     def window(self, start: Time = None, end: Time = None) -> Window:
         """Return the window between two times as people write them; naive times are in the use case's zone."""

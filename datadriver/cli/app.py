@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "airflow": "Run Airflow on this machine, without Docker.",
     "serve": "Score over HTTP with the champions.",
     "metrics": "Print how the fleet stands as OpenMetrics text, or serve it.",
+    "failures": "List the tasks of a scheduler that failed and have not succeeded since.",
     "status": "Show the fleet: champions, last train, last score, health, reasons.",
 }
 """Name and one-line help of each command; its module in this package has the same name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,9 +55,24 @@ def project(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(output: Output, *, project: Path, env: str | None, **options: Any) -> Any:
-        return command(output, open_project(output, project, env), **options)
+        opened = open_project(output, project, env)
+        code = command(output, opened, **options)
+        if not code:
+            _note_success(opened)
+        return code
 
     return usecase(wrapped)  # type: ignore[return-value]
+
+
+def _note_success(project: Project) -> None:
+    """Where a scheduler runs this command, its task does not fail any more; not worth opening a ledger for."""
+    from datadriver.errors import DatadriverError
+
+    if "DATADRIVER_TASK" in os.environ and "ledger" in vars(project):
+        from datadriver.tracking.task_failures import close_own_failures
+
+        with contextlib.suppress(DatadriverError):
+            close_own_failures(project.ledger)
 
 
 def open_project(output: Output, folder: Path, env: str | None) -> Project:

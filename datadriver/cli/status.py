@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from datadriver.cli import options
+from datadriver.cli.failures import failure_document, say_failures
 from datadriver.cli.output import Output, cell
 from datadriver.cli.reports import backlog_document, command_line, lag_text, plural
 
@@ -37,7 +38,8 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
         "instances": [asdict(line) for line in lines],
         "assets": [asdict(one) for one in data],
     }
-    left = project.backlog()
+    left, failed = project.backlog(), project.failures()
+    document["failures"] = [failure_document(one) for one in failed]
     document["tracking"] = backlog_document(left)
     output.document({**document, **({"drift": apart} if mlflow else {})})
     output.table(
@@ -54,6 +56,7 @@ def command(output: Output, project: Project, *, selection: Selection, mlflow: b
             f"data of {plural(len(data), 'asset')}: " + ", ".join(f"{n:,} {h}" for h, n in looked.most_common())
         )
         _say_data(output, data)
+    say_failures(output, failed)
     if left.total:
         output.line(f"MLflow: {lag_text(left)}; {command_line(project, 'track')} writes them")
         if left.problem:

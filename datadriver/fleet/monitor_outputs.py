@@ -94,9 +94,11 @@ def _write_metrics(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence
 
 
 def _send(usecase: UseCase, root: Path, ledger: Ledger, fleet: Sequence[Asset], handed: HandedOn) -> None:
+    from datadriver.monitoring.failure_notices import send_failures  # noqa: PLC0415 - Apprise
     from datadriver.monitoring.notify import send_notices  # noqa: PLC0415 - Apprise
 
     page = root / ".datadriver" / "report" / "index.html"
     told = send_notices(ledger, usecase, fleet, report=str(page) if page.exists() else None)
-    handed.sent = told.messages
-    handed.misses += [Miss(one.name, one.reason, one.exit_code) for one in told.unsent]
+    failures = send_failures(ledger, usecase, fleet)
+    handed.sent = told.messages + failures.messages
+    handed.misses += [Miss(one.name, one.reason, one.exit_code) for one in (*told.unsent, *failures.unsent)]

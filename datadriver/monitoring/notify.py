@@ -76,7 +76,7 @@ def send_notices(ledger: Ledger, usecase: UseCase, assets: Sequence[Asset], *, r
         UnavailableError: the ledger does not answer. What becomes of the messages is in the result.
     """
     silenced, told, unsent = _silenced(ledger), list[News](), list[Unsent]()
-    for receiver, chosen in _receivers(usecase, assets).items():
+    for receiver, chosen in receivers_of(usecase, assets).items():
         news = _Desk(receiver, chosen, silenced).news(_untold(ledger, receiver))
         if not news:
             continue
@@ -103,7 +103,7 @@ def _send(channel: Channel, news: News, usecase: UseCase, report: str | None) ->
 _Chosen = Mapping[str, tuple[Monitor, Asset]]
 
 
-def _receivers(usecase: UseCase, assets: Sequence[Asset]) -> Mapping[Receiver, _Chosen]:
+def receivers_of(usecase: UseCase, assets: Sequence[Asset]) -> Mapping[Receiver, _Chosen]:
     """Return each receiver once, with the assets that may concern it and how those are monitored."""
     places = {notice.to: f"monitor.notify[{place}]" for place, notice in reversed([*enumerate(usecase.monitor.notify)])}
     found: dict[Receiver, dict[str, tuple[Monitor, Asset]]] = {
@@ -148,6 +148,12 @@ class _Desk:
 def _selects(notice: Notice, alarm: Alarm, asset: Asset) -> bool:
     grave_enough = SEVERITIES.index(alarm.severity) <= SEVERITIES.index(notice.severity)
     return grave_enough and (notice.where is None or _expression(notice.where).matches(attributes_of(asset)))
+
+
+def selects_asset(monitor: Monitor, asset: Asset, receiver: Receiver) -> bool:
+    """Tell whether a receiver looks after an asset, whatever the severity."""
+    wheres = [notice.where for notice in monitor.notify if notice.to == receiver.url]
+    return any(where is None or _expression(where).matches(attributes_of(asset)) for where in wheres)
 
 
 @cache
