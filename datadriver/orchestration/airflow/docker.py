@@ -61,7 +61,7 @@ class FleetDockerOperator(CommandTask, DockerOperator):
                 self.log.info("removed container %s, whose result nobody has taken", name)
         if out_of_memory:
             kept.append(f"error: its memory ran out; schedule.resources.memory is {self.dag_plan.limits.memory} bytes")
-        return Ended(code, kept)
+        return Ended(code, tuple(kept))
 
     def on_kill(self) -> None:
         """Stop the container; Airflow calls it when somebody stops the task or its time is over."""

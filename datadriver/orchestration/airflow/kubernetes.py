@@ -75,7 +75,7 @@ class FleetPodOperator(CommandTask, KubernetesPodOperator):
             except (HTTPError, OSError) as error:
                 raise UnavailableError(f"the Kubernetes cluster does not answer: {error}") from error
         self.do_xcom_push = True
-        return Ended(self._code or 0, self._kept)
+        return Ended(self._code or 0, tuple(self._kept))
 
     def prepare(self, context: Context) -> None:
         """Fill in what is known at run time only: image, command, times, secrets."""

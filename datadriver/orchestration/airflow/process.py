@@ -61,7 +61,7 @@ class ProcessOperator(CommandTask, BaseOperator):
             assert process.stdout is not None  # noqa: S101 - for mypy: we asked for the pipe
             self.follow(process.stdout, kept)
             code = process.wait()
-        return Ended(code if code >= 0 else 128 - code, kept)
+        return Ended(code if code >= 0 else 128 - code, tuple(kept))
 
     def on_kill(self) -> None:
         """End the command; Airflow calls it when somebody stops the task or its time is over."""
