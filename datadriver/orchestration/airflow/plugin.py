@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
+from datadriver.orchestration.airflow.timetables import OffsetCronTimetable
+
 
 class DatadriverPlugin(AirflowPlugin):
     """Makes our timetables known to Airflow."""
 
     name = "datadriver"
+    timetables = [OffsetCronTimetable]  # noqa: RUF012 - so Airflow wants it

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
-from airflow.providers.standard.utils.skipmixin import SkipMixin
+from airflow.providers.standard.utils.skipmixin import XCOM_SKIPMIXIN_KEY, XCOM_SKIPMIXIN_SKIPPED
 from airflow.sdk.bases.operator import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, DownstreamTasksSkipped
 
 from datadriver.orchestration.airflow.runtimes import AnswerTask, on_runtime
 from datadriver.orchestration.airflow.tasks import CommandTask, Ended
@@ -31,10 +31,10 @@ _NOBODY = "airflow"
 ALL = "all"
 
 
-class GateTask(AnswerTask, SkipMixin):
+class GateTask(AnswerTask):
     """Asks the gate over all new challengers; if it lets none through, the rest of the run is skipped."""
 
-    inherits_from_skipmixin = True
+    inherits_from_skipmixin = True  # what it does to others holds when they are cleared, too
 
     def finish(self, ended: Ended, context: Context) -> Any:
         """Return the number of the proposal and what a person must see of it."""
@@ -43,8 +43,9 @@ class GateTask(AnswerTask, SkipMixin):
         if not proposed:
             self.log.info("None of %s instances has a challenger that would win: nothing to release.", document["of"])
             assert isinstance(self, BaseOperator)  # noqa: S101 - for mypy: it is combined with a runtime's
-            self.skip(context["ti"], [task for task in self.get_flat_relatives(upstream=False) if not task.is_teardown])
-            return None
+            rest = [task.task_id for task in self.get_flat_relatives(upstream=False) if not task.is_teardown]
+            context["ti"].xcom_push(key=XCOM_SKIPMIXIN_KEY, value={XCOM_SKIPMIXIN_SKIPPED: rest})
+            raise DownstreamTasksSkipped(tasks=rest)  # type: ignore[no-untyped-call]
         self.log.info("Proposal %s: %s challengers would win.", document["proposal"], len(proposed))
         parts = {name: [one for one in proposed if name in (ALL, one["approval"])] for name in (ALL, "auto", "manual")}
         return {"proposal": document["proposal"], **{name: _summary(part) for name, part in parts.items()}}
