@@ -59,8 +59,10 @@ def loader_text(usecase: UseCase, root: Path) -> str:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         return _USUAL
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnavailableError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no UTF-8, which Python's files are in: {error}") from error
     if _LOADS not in text:
         raise ConfigError(
             f"{path} does not load the plan, and a copy of it would stand beside each of its files. Move what it does "

@@ -1,4 +1,4 @@
-"""--where, --assets, --models."""
+"""--where, --assets, --units, --models."""
 
 from __future__ import annotations
 
@@ -85,3 +85,22 @@ def test_a_pooled_instance_is_chosen_whole_with_any_of_its_assets(instances):
 def test_an_unknown_model_is_named(instances):
     with pytest.raises(ConfigError, match="there is no model 'laod'; did you mean 'load'"):
         keys(instances, models=("laod",))
+
+
+def test_units_choose_what_is_fitted_for_exactly_these(instances):
+    assert keys(instances, units=("P-2",)) == ["P-2/load"]
+    units = {key.partition("/")[0] for key in keys(instances, units=("country=NO,P-1", "a,b"))}
+    assert units == {"country=NO", "a,b", "P-1"}
+
+
+def test_an_unknown_unit_is_named_and_an_asset_without_a_model_of_its_own_told_where_it_is_part_of(instances):
+    with pytest.raises(ConfigError, match="there is no unit 'country=NOO'; did you mean 'country=NO'"):
+        keys(instances, units=("country=NOO",))
+    shared = [one for one in instances if one.unit.pooled]
+    with pytest.raises(ConfigError, match="'P-2' has no model of its own; it is part of country=GB"):
+        keys(shared, units=("P-2",))
+
+
+def test_units_and_models_that_do_not_meet_are_named(instances):
+    with pytest.raises(ConfigError, match=r"none of the chosen units \(P-2\) has models failure and chosen assets"):
+        keys(instances, units=("P-2",), models=("failure",))
