@@ -49,24 +49,25 @@ def _dag(  # noqa: PLR0913 - what differs
 def _release(usecase: UseCase, instances: Sequence[Instance]) -> list[TaskPlan]:
     """Return gate, images of the winners, approval and promotion; models that need no approval do not wait for it.
 
-    What the gate lets through is kept under the name of the run, so that exactly that is packaged, approved, released.
+    What the gate lets through is kept under the name of the run, so that exactly that is packaged, approved, released:
+    promotions are told its number. An image that cannot be made holds back its own model only.
     """
     approvals = {"manual" if usecase.schedule.approval else one.spec.promote.approval for one in instances}
-    name, images = f"run-{RUN}", usecase.schedule.runtime != "process"
-    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", name))]
-    promote: tuple[str, ...] = ("promote", "--proposal", name)
+    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", RUN))]
+    promote: tuple[str, ...] = ("promote",)
+    images = usecase.schedule.runtime != "process"
     if images:
-        command = (*_package(usecase), "--proposal", name)
+        command = (*_package(usecase), "--proposal", RUN)
         tasks.append(TaskPlan("images", command=command, after=("gate",), on_worker=True))
-        promote = (*promote, "--packaged")  # what has no image is held back, and stops nobody else
+        promote = ("promote", "--packaged")
     last = (tasks[-1].id,)
     if "auto" in approvals:
-        chosen = ("--approval", "auto") if len(approvals) > 1 else ()
-        tasks.append(TaskPlan("promote", kind="promote", command=(*promote, *chosen), after=last, always=images))
+        command = (*promote, "--approval", "auto") if len(approvals) > 1 else promote
+        tasks.append(TaskPlan("promote", kind="promote", command=command, after=last, always=images))
     if "manual" in approvals:
-        chosen = ("--approval", "manual") if len(approvals) > 1 else ()
+        command = (*promote, "--approval", "manual") if len(approvals) > 1 else promote
         tasks.append(TaskPlan("approve", kind="approve", after=last, always=images))
-        tasks.append(TaskPlan("promote_approved", kind="promote", command=(*promote, *chosen), after=("approve",)))
+        tasks.append(TaskPlan("promote_approved", kind="promote", command=command, after=("approve",)))
     return tasks
 
 
