@@ -1,15 +1,9 @@
-"""Airflow: the whole chain once a night. A retry repeats nothing that is done, and tries again what failed."""
+"""Airflow: the DAGs of the plan beside this file.
 
-from pathlib import Path
+`datadriver dags build` writes the plan to `dags/plan/`, each part of it with a copy of this file; keep both in git, so
+that Airflow gets them with the code. Here, where no plan lies beside it, the file gives no DAGs.
+"""
 
-import pendulum
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG
+from datadriver.orchestration.airflow.loader import load
 
-with DAG(
-    "{{ cookiecutter.name }}",
-    schedule="0 3 * * *",
-    start_date=pendulum.datetime(2025, 1, 1),
-    catchup=False,
-) as dag:
-    BashOperator(task_id="run", bash_command="datadriver run", cwd=str(Path(__file__).parents[1]), retries=1)
+globals().update(load(__file__))
