@@ -244,8 +244,9 @@ class Stack(Records):
         return (self.home / f"{name}.log").read_text("utf-8", "replace")[-size:]
 
     def _answers(self) -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.address}/api/v2/monitor/health", timeout=5).is_success
+        # Its answer to the first task keeps all others waiting for seconds: what that is made of, is made now.
+        with suppress(httpx.ConnectError):
+            return httpx.get(f"{self.address}/execution/health", timeout=120).is_success
         return False
 
     def _at_work(self, job: str, name: str) -> bool:

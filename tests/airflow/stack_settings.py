@@ -51,16 +51,16 @@ def environment(  # noqa: PLR0913 - what differs between stacks
         {"name": name, "classpath": local, "kwargs": {"path": str(folder), "refresh_interval": 3}}
         for name, folder in folders.items()
     ]
-    secret = base64.urlsafe_b64encode(mark.encode()).decode()
+    fernet = base64.urlsafe_b64encode(mark.encode()).decode()
     driver = database.replace("://", "+psycopg://")
     own = {
         "API__BASE_URL": address,
-        "API__SECRET_KEY": secret,
-        "API_AUTH__JWT_SECRET": secret,
+        "API__SECRET_KEY": mark * 2,
+        "API_AUTH__JWT_SECRET": mark * 2,
         "CORE__DAGS_FOLDER": str(home / "dags"),
         "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__FERNET_KEY": secret,
+        "CORE__FERNET_KEY": fernet,
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
