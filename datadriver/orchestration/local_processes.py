@@ -14,8 +14,11 @@ from typing import Any, Self
 
 from datadriver.errors import UnavailableError
 
-COMPONENTS = ("scheduler", "dag-processor", "api-server")
-"""In the order of their end: tasks that are at work when the scheduler goes tell the api-server how they ended."""
+COMPONENTS = {"scheduler": ("--skip-serve-logs",), "dag-processor": (), "api-server": ()}
+"""In the order of their end: tasks that are at work when the scheduler goes tell the api-server how they ended.
+
+Left to itself the scheduler serves logs to the whole network; here the api-server reads them where they are.
+"""
 
 _GRACE_SECONDS = 10.0
 """So long each step of an end may take before it is made harder."""
@@ -43,8 +46,8 @@ class Processes:
         self._before = frozenset(_descendants(os.getpid()))
         try:
             self._migrate()
-            for name in reversed(COMPONENTS):
-                self._start(name)
+            for name, arguments in reversed(COMPONENTS.items()):
+                self._start(name, *arguments)
         except BaseException:
             self._stop()
             raise

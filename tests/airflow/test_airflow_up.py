@@ -64,6 +64,16 @@ class Up:
             if line.startswith(start):
                 return line
 
+    def close(self) -> None:
+        """End everything that is left of it."""
+        for one in self.processes():
+            with suppress(psutil.Error):
+                one.kill()
+        self.process.wait(30)
+        self._reader.join(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def rest(self) -> list[str]:
         """Return what it says to its end."""
         self._reader.join(60)
@@ -93,10 +103,7 @@ def up(root: Path, *arguments: str) -> Iterator[Up]:
     try:
         yield started
     finally:
-        for one in started.processes():
-            with suppress(psutil.Error):
-                one.kill()
-        started.process.wait(30)
+        started.close()
 
 
 def ask(url: str, path: str) -> Any:
@@ -105,6 +112,8 @@ def ask(url: str, path: str) -> Any:
 
 
 @pytest.mark.airflow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("airflow")
 def test_one_command_scores_an_asset_and_ends_without_a_trace_but_its_history(served: Any) -> None:
     with up(served.root, "--score", "P-1", *WINDOW) as first:
         url = first.until("Airflow: ").split()[1]
@@ -143,6 +152,8 @@ def load(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.airflow
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("airflow")
 def test_sigterm_while_a_task_is_at_work_ends_that_too(served: Any) -> None:
     (served.root / "src" / "tiny" / "features.py").write_text(SLOW, "utf-8")
     with up(served.root, "--score", "P-1", *WINDOW) as started:
