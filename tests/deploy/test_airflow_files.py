@@ -29,12 +29,12 @@ DEFAULTS = {
 }
 
 
-def judged(settings: dict[str, str], executor: str, parallelism: str) -> list[str]:
+def judged(settings: dict[str, str], executor: str, parallelism: str, *, version: str = "3.3.2") -> list[str]:
     """Return what `dags doctor` has to say of settings of a deployment, 2,000 DAGs in 16 files."""
     given = {f"{section}.{option}" for section, option in OPTIONS}
     options = DEFAULTS | {name: value for name, value in settings.items() if name in given}
     facts = Facts(
-        versions={},
+        versions={"apache-airflow": version},
         options={**options, "core.executor": executor, "core.parallelism": parallelism},
         jwt_secret=True,
         bundles={},
@@ -103,7 +103,8 @@ def test_the_doctor_finds_the_values_of_the_chart_right(name: str) -> None:
         for section, options in values["config"].items()
         for option, value in options.items()
     }
-    assert judged(settings, values["executor"], settings["core.parallelism"]) == []
+    found = judged(settings, values["executor"], settings["core.parallelism"], version=values["airflowVersion"])
+    assert found == []
 
 
 @pytest.mark.parametrize("name", ["celery", "kubernetes"])
