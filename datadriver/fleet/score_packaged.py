@@ -61,10 +61,10 @@ def _require_champions(ledger: Ledger, chosen: Mapping[Key, Loaded]) -> None:
     for key, one in chosen.items():
         champion = served.get(key)
         if champion is None or (champion.version, champion.sha256) != (one.packaged.version, one.packaged.sha256):
-            now = "has no champion" if champion is None else f"is v{champion.version} now"
+            now = "there is no champion" if champion is None else f"the champion is v{champion.version}"
             raise UnavailableError(
-                f"the image has {one.packaged.name}, and the champion of {key} {now}: nothing was published. Start "
-                "the image of the champion (`datadriver package` makes it); a task of a DAG looks for it at each try"
+                f"the image has {one.packaged.name}, and {now} now: nothing was published. Start the image of the "
+                "champion (`datadriver package` makes it); a task of a DAG looks for it at each try"
             )
 
 

@@ -147,7 +147,7 @@ class Container:
         since: float | None = None
         while True:
             asked = time.time()
-            with answering(f"following container {self.name}"):
+            with contextlib.suppress(NotFound), answering(f"following container {self.name}"):
                 stream = self.client.logs(self.name, stream=True, follow=True, since=since)
                 yield from _lines(stream)
             found = self.state()

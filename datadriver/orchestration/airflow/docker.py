@@ -47,18 +47,15 @@ class FleetDockerOperator(CommandTask, DockerOperator):
 
     def run_command(self, context: Context) -> Ended:
         """Start the container, or find it; follow its output; take its result and remove it."""
-        with self.failing():
-            client = self._client()
-            container = Container(client, self._name(context))
-            self._started = container.name
-            self._begin(container, context)
-            kept = self.kept()
-            self.follow(container.lines(), kept)
-            code, out_of_memory = container.result()
-            container.remove()
-            self._started = None
-            for name in sweep(client):
-                self.log.info("removed container %s, whose result nobody has taken", name)
+        client = self._client()
+        container = Container(client, self._name(context))
+        self._started = container.name
+        self._begin(container, context)
+        kept = self.kept()
+        self.follow(container.lines(), kept)
+        code, out_of_memory = container.result()
+        container.remove()
+        self._started = None
         if out_of_memory:
             kept.append(f"error: its memory ran out; schedule.resources.memory is {self.dag_plan.limits.memory} bytes")
         return Ended(code, tuple(kept))
@@ -78,6 +75,8 @@ class FleetDockerOperator(CommandTask, DockerOperator):
         if container.waits(wanted):
             self.log.info("container %s of an earlier try has ended: taking its result", container.name)
             return
+        for name in sweep(container.client):
+            self.log.info("removed container %s, whose result nobody has taken", name)
         self.log.info("docker run %s %s", wanted.image, shlex.join(wanted.command))
         try:
             container.start(wanted)

@@ -64,16 +64,15 @@ class FleetPodOperator(CommandTask, KubernetesPodOperator):
 
     def run_command(self, context: Context) -> Ended:
         """Start the pod, or find that of an earlier try; follow its log and take its exit code."""
-        with self.failing():
-            self.prepare(context)
-            try:
-                self.execute_sync(context)
-            except ApiException as error:
-                text = f"the Kubernetes cluster refused the pod: {error.reason} {error.body or ''}".strip()
-                refused = error.status is not None and 400 <= error.status < 500 and error.status not in _TRIED_AGAIN
-                raise (ConfigError(text) if refused else UnavailableError(text)) from error
-            except (HTTPError, OSError) as error:
-                raise UnavailableError(f"the Kubernetes cluster does not answer: {error}") from error
+        self.prepare(context)
+        try:
+            self.execute_sync(context)
+        except ApiException as error:
+            text = f"the Kubernetes cluster refused the pod: {error.reason} {error.body or ''}".strip()
+            refused = error.status is not None and 400 <= error.status < 500 and error.status not in _TRIED_AGAIN
+            raise (ConfigError(text) if refused else UnavailableError(text)) from error
+        except (HTTPError, OSError) as error:
+            raise UnavailableError(f"the Kubernetes cluster does not answer: {error}") from error
         self.do_xcom_push = True
         return Ended(self._code or 0, tuple(self._kept))
 

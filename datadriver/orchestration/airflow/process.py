@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException
 
+from datadriver.errors import ConfigError
 from datadriver.orchestration.airflow.tasks import CommandTask, Ended, without_airflow
 from datadriver.orchestration.plan import DagPlan, Header, TaskPlan
 
@@ -48,7 +48,7 @@ class ProcessOperator(CommandTask, BaseOperator):
         python = self.header.settings.get("python") or sys.executable
         folder = self.header.folder
         if not Path(folder).is_dir():
-            raise AirflowFailException(
+            raise ConfigError(
                 f"the use case is not on this worker ({platform.node()}): there is no folder {folder}; schedule.folder "
                 "of usecase.yaml says where workers have it"
             )
@@ -86,7 +86,7 @@ class ProcessOperator(CommandTask, BaseOperator):
                 preexec_fn=_dying_with(os.getpid()),  # noqa: PLW1509 - two system calls, no lock and no memory
             )
         except OSError as error:
-            raise AirflowFailException(
+            raise ConfigError(
                 f"{line[0]} cannot be started on this worker ({platform.node()}): {error.strerror}; "
                 "schedule.process.python says which Python has datadriver"
             ) from error

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.log import mask_secret
 
 from datadriver.config.slugs import slug
-from datadriver.errors import DatadriverError
+from datadriver.errors import ConfigError, DatadriverError
 from datadriver.orchestration.images import image_of
 from datadriver.orchestration.plan import DagPlan, Header, TaskPlan
 
@@ -113,8 +113,11 @@ class CommandTask:
         self.task_plan, self.dag_plan, self.header = task, dag_plan, header
 
     def execute(self, context: Context) -> Any:
-        """Run the command and judge how it ended."""
-        ended = self.run_command(context)
+        """Run the command and judge how it ended; what kept it from being run is judged alike."""
+        try:
+            ended = self.run_command(context)
+        except DatadriverError as error:
+            ended = Ended(error.exit_code, (f"error: {error.message}",))
         outcome = outcome_of(ended.code)
         if outcome != "done":
             context["ti"].xcom_push(key="outcome", value=outcome)
@@ -143,7 +146,7 @@ class CommandTask:
         By one of them the command knows which failures are over when it ends well.
 
         Raises:
-            AirflowFailException: Airflow has no such connection or variable.
+            ConfigError: Airflow has no such connection or variable.
         """
         known = {name: _value(name, value) for name, value in self.header.environment.items()}
         return {**known, TASK: f"{self.dag_plan.dag_id}/{','.join(vouched_for(self.task_plan, self.dag_plan))}"}
@@ -157,14 +160,6 @@ class CommandTask:
         """
         variables = {**without_airflow(), **environment}
         return image_of(self.task_plan, self.dag_plan, self.header, variables, pushed=pushed)
-
-    @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
-        """Let our errors fail the task as exit codes do: what may pass is tried again."""
-        try:
-            yield
-        except DatadriverError as error:
-            raise _failure(Ended(error.exit_code, [f"error: {error.message}"])) from error
 
     def kept(self) -> deque[str]:
         """Return a place for the output: for all of it if it is a document, else for its end."""
@@ -239,7 +234,7 @@ def _value(name: str, value: str | Mapping[str, str]) -> str:
     except (AirflowNotFoundException, AirflowRuntimeError) as error:
         if isinstance(error, AirflowRuntimeError) and error.error.error != ErrorType.VARIABLE_NOT_FOUND:
             raise
-        raise AirflowFailException(
+        raise ConfigError(
             f"the environment variable {name} of tasks is the {kind} {key!r} of Airflow, and there is none: add it "
             f"under Admin, or with `airflow {kind}s`, or change schedule.environment"
         ) from None
