@@ -567,3 +567,46 @@ def _(tiny: TinyCase) -> None:
 def _(tiny: TinyCase) -> None:
     tiny.edit("\nmodels:", "\npackage: {registry: 'localhost:9'}\nmodels:")
     serve(tiny, scored=False)
+
+
+@mistake("a misspelt attribute of `schedule`")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nscores:", "\nschedule: {team: contry}\nscores:")
+
+
+@mistake("a time that no cron knows")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nscores:", "\nschedule: {score: '0 25 * * *'}\nscores:")
+
+
+@mistake("a mount without a target")
+def _(tiny: TinyCase) -> None:
+    tiny.edit("\nscores:", "\nschedule: {runtime: docker, docker: {mounts: [./data]}}\nscores:")
+
+
+@mistake("assets of one DAG that are scheduled differently")
+def _(tiny: TinyCase) -> None:
+    override = """{where: 'asset_id == "P-1"', set: {schedule.score: "@daily"}}"""
+    tiny.edit("\nscores:", f"\nschedule: {{group: country}}\noverrides: [{override}]\nscores:")
+
+
+@mistake("a DAG of somebody's own where the plan is loaded")
+def _(tiny: TinyCase) -> None:
+    (tiny.root / "dags").mkdir()
+    (tiny.root / "dags" / "tiny.py").write_text("from airflow.sdk import DAG\n")
+
+
+@mistake("the plan of another use case in the folder")
+def _(tiny: TinyCase) -> None:
+    (tiny.root / "dags" / "plan").mkdir(parents=True)
+    (tiny.root / "dags" / "plan" / "tiny.jsonl").write_text('{"usecase":"large","format":1}\n')
+
+
+@mistake("a plan that is not built")
+def _(tiny: TinyCase) -> None:
+    """Nothing but the command is wrong."""
+
+
+@mistake("a unit that does not exist")
+def _(tiny: TinyCase) -> None:
+    """Nothing but the command is wrong."""
