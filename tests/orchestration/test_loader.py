@@ -17,8 +17,10 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, AssetOrTimeSchedule
 from airflow.sdk.definitions.timetables.assets import AssetTriggeredTimetable
 from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import given
+from hypothesis import strategies as st
 
-from datadriver.orchestration.airflow.loader import load
+from datadriver.orchestration.airflow.loader import load, read
 from datadriver.orchestration.airflow.timetables import OffsetCronTimetable
 from datadriver.orchestration.plan import DagPlan, Header, Limits, TaskPlan, Trigger
 
@@ -65,7 +67,7 @@ def write(tmp_path: Path) -> Write:
     def make(*dags: DagPlan, name: str = "pumps_00", folder: str = "pumps/dags/plan", **header: Any) -> Path:
         place = tmp_path / folder
         place.mkdir(parents=True, exist_ok=True)
-        lines = [Header("pumps", "../..", **header).to_line(), *(one.to_line() for one in dags)]
+        lines = [Header("pumps", "../..", **header).to_line(), *sorted(one.to_line() for one in dags)]
         (place / f"{name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
         (place / f"{name}.py").write_text(LOADER, "utf-8")
         return place / f"{name}.py"
@@ -130,12 +132,27 @@ def test_a_task_builds_its_own_dag_only_and_does_not_read_the_lines_of_others(
     file = write(*DAGS)
     whole = {name: DagSerialization.to_dict(dag) for name, dag in load(str(file)).items()}
     plan = file.with_suffix(".jsonl")
-    plan.write_text(plan.read_text("utf-8") + '{"dag_id":"pumps__P-2__score","trigger":broken\n', "utf-8")
+    header, *lines = plan.read_text("utf-8").splitlines()
+    lines = [header, *sorted([*lines, '{"dag_id":"pumps__P-2__score","trigger":broken'])]
+    plan.write_text("\n".join(lines), "utf-8")
     for one in DAGS:
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", one.dag_id)
         assert {name: DagSerialization.to_dict(dag) for name, dag in load(str(file)).items()} == {
             one.dag_id: whole[one.dag_id]
         }
+
+
+@given(names=st.sets(st.text("AZaz09-._", min_size=1, max_size=9), max_size=20), other=st.text("Aa0-._", min_size=1))
+def test_each_dag_of_a_plan_is_found_and_no_other(
+    names: set[str], other: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    plan = tmp_path_factory.mktemp("plans") / "pumps.jsonl"
+    lines = [Header("pumps", "/").to_line()]
+    lines += [DagPlan(name, "base", name, Trigger(), []).to_line() for name in sorted(names)]
+    for end in ("", "\n"):
+        plan.write_text("\n".join(lines) + end, "utf-8")
+        for name in names | {other}:
+            assert [one.dag_id for one in read(plan, only=name)[1]] == [name] * (name in names)
 
 
 def test_a_dag_that_is_in_no_plan_any_more_is_not_there(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +251,8 @@ for number, folder in enumerate(sys.argv[1:]):
     with create_session() as session:
         for name in bag.dags:  # only a version that has run is followed by another one
             SerializedDagModel.get_dag(name, session=session).create_dagrun(
-                run_id=f"{os.getpid()}-{number}", run_after=timezone.utcnow(), run_type=DagRunType.MANUAL, logical_date=None,
-                triggered_by=DagRunTriggeredByType.TEST, state="success", session=session,
+                run_id=f"{os.getpid()}-{number}", run_type=DagRunType.MANUAL, run_after=timezone.utcnow(),
+                logical_date=None, triggered_by=DagRunTriggeredByType.TEST, state="success", session=session,
             )
         print(json.dumps(dict(tuple(row) for row in session.execute(latest))))
 """

