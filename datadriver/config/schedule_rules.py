@@ -16,6 +16,7 @@ _MOUNT = re.compile(r"(?P<source>[^:]+):(?P<target>[^:]+)(:(?P<mode>[^:]*))?")
 _VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 _USER = re.compile(r"\d+(:\d+)?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _ENGINES = ("unix://", "tcp://", "http://", "https://", "ssh://", "npipe://")
 
 
@@ -30,12 +31,17 @@ def schedule_problems(usecase: UseCase) -> Iterator[Problem]:
         if isinstance(value, Secret) and (value.connection is None) == (value.variable is None):
             said = "give either `connection` or `variable`, the name of what Airflow keeps"
             yield Problem(("schedule", "environment", name), said)
+        elif isinstance(value, str) and _PASSWORD.search(value):
+            said = "has a password, which would stand in the plan; let Airflow keep it: `{connection: NAME}`"
+            yield Problem(("schedule", "environment", name), said)
     if schedule.folder is not None and not schedule.folder.startswith("/"):
         said = f"must be a whole path, such as /opt/{usecase.name}, not {schedule.folder!r}"
         yield Problem(("schedule", "folder"), said)
     for name, url in schedule.urls:
         if url is not None and not url.startswith(("http://", "https://")):
             yield Problem(("schedule", "urls", name), f"must start with http:// or https://, not {url!r}")
+        elif url is not None and _PASSWORD.search(url):
+            yield Problem(("schedule", "urls", name), "has a password, which everybody would see; leave it out")
 
 
 def _time_problems(schedule: Schedule) -> Iterator[Problem]:

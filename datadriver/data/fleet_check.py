@@ -75,7 +75,8 @@ def _groups_that_differ(usecase: UseCase, assets: Sequence[Asset]) -> Iterator[s
         value = str(row[group])
         other = first.setdefault(value, asset)
         one, two = resolve(usecase, other).schedule, resolve(usecase, asset).schedule
-        differing = [key for key in type(one).model_fields if getattr(one, key) != getattr(two, key)]
+        fields = () if one is two else type(one).model_fields  # as it is for assets of one cohort
+        differing = [key for key in fields if getattr(one, key) != getattr(two, key)]
         if differing and (value, differing[0]) not in said:
             said.add((value, differing[0]))
             yield (

@@ -194,6 +194,8 @@ MISTAKES = [
     ("schedule.environment", {"X": {}}, "schedule.environment.X: give either `connection` or `variable`"),
     ("schedule.environment", {"X": {"connection": "a", "variable": "b"}}, "give either `connection` or `variable`"),
     ("schedule.environment", {"X": {"conection": "a"}}, "X.conection: unknown key; did you mean 'connection'?"),
+    ("schedule.environment", {"X": "postgresql://me:abc@db/plant"}, "schedule.environment.X: has a password"),
+    ("schedule.urls", {"mlflow": "https://me:abc@mlflow"}, "schedule.urls.mlflow: has a password"),
     ("schedule.folder", "pumps", "schedule.folder: must be a whole path, such as /opt/pumps, not 'pumps'"),
     ("schedule.urls", {"report": "files"}, "schedule.urls.report: must start with http:// or https://, not 'files'"),
     ("schedule.timeout", "0s", "schedule.timeout: must be more than zero"),

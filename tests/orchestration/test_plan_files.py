@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,16 @@ def test_what_a_build_would_change_is_known_before(tmp_path: Path) -> None:
     assert found["gone"] == ["pumps__P-2__score", "pumps__P-2__train"]
     assert {"pumps__P-0__score", "pumps__P-1__score"} <= set(found["changed"])
     assert not any(changes(read_plan(first.out, "pumps"), first.plan()).values())
+
+
+def test_builds_at_the_same_time_take_turns(tmp_path: Path) -> None:
+    usecase = use_case(tags=("site",), shards=8)
+    versions = [dags(tmp_path, fleet(40, site=site), usecase) for site in "ab"]
+    whole = [version.files() for version in versions]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            list(pool.map(FleetDags.build, versions * 2))
+            assert {name: text.decode() for name, (_, _, text) in state(versions[0].out).items()} in whole
 
 
 BUILD = """
