@@ -446,12 +446,10 @@ class Project:
             The release, None if nothing changes, and a candidate for every version that was proposed.
         """
         from datadriver.fleet.batches import batch
-        from datadriver.tracking import proposals, releases
+        from datadriver.tracking import releases
 
-        found = proposals.proposal(self.ledger, proposal)
         self._finish_releases()
-        chosen = self.select(selection)
-        candidates = proposals.standing(self.ledger, found, chosen, approval=approval, packaged=packaged)
+        candidates = self.proposed(proposal, selection, approval=approval, packaged=packaged)
         if not any(candidate.promotes for candidate in candidates):
             self._drain(wait)
             return None, candidates
@@ -461,6 +459,20 @@ class Project:
             )
         self._drain(wait)
         return release, candidates
+
+    def proposed(
+        self,
+        proposal: str,
+        selection: Selection = EVERYTHING,
+        *,
+        approval: Approval | None = None,
+        packaged: bool = False,
+    ) -> tuple[Candidate, ...]:
+        """Say what of a proposal would be released now, and why the rest would not; as `promote_proposal`."""
+        from datadriver.tracking import proposals
+
+        found = proposals.proposal(self.ledger, proposal)
+        return proposals.standing(self.ledger, found, self.select(selection), approval=approval, packaged=packaged)
 
     def refuse_proposal(
         self, proposal: str, *, approval: Approval | None = None, by: str = "", reason: str = ""

@@ -25,26 +25,31 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Keep what would change, so that `promote --proposal NAME` does exactly that; list nothing else.",
 )
+@click.option("--proposal", metavar="NAME", help="What of this proposal would be released now; or its number.")
 @options.instances
 @options.project
-def command(output: Output, project: Project, *, selection: Selection, propose: str | None) -> None:
+def command(
+    output: Output, project: Project, *, selection: Selection, propose: str | None, proposal: str | None
+) -> None:
     """Show for each instance which version `promote` would put in place of which, or why it would not.
 
     What is kept with --propose can be approved, packaged and released later, whatever was trained in the meantime.
     """
+    if propose is not None and proposal is not None:
+        raise click.UsageError("--propose makes a proposal, --proposal looks at one: give one of them")
     if propose is None:
-        candidates = project.diff(selection)
+        candidates = project.diff(selection) if proposal is None else project.proposed(proposal, selection)
         output.document({"instances": [candidate_document(candidate) for candidate in candidates]})
         _say(output, candidates)
         return
-    proposal, candidates = project.propose(propose, selection)
-    approvals = {one.key: one.approval for one in proposal.items} if proposal else {}
+    made, candidates = project.propose(propose, selection)
+    approvals = {one.key: one.approval for one in made.items} if made else {}
     winners = [one for one in candidates if one.promotes]
     listed = [{**candidate_document(one), "approval": approvals[one.key]} for one in winners]
-    output.document({"proposal": proposal.number if proposal else None, "of": len(candidates), "instances": listed})
+    output.document({"proposal": made.number if made else None, "of": len(candidates), "instances": listed})
     _say(output, winners, of=len(candidates))
-    if proposal:
-        output.line(f"proposal {proposal.number}, {propose}: {command_line(project, f'promote --proposal {propose}')}")
+    if made:
+        output.line(f"proposal {made.number}, {propose}: {command_line(project, f'promote --proposal {propose}')}")
 
 
 def _say(output: Output, candidates: Sequence[Candidate], *, of: int | None = None) -> None:

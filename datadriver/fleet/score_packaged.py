@@ -17,6 +17,7 @@ from datadriver.serving.packaged import Loaded, Package, read_usecase
 from datadriver.tracking import queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.records import Key, Version
+from datadriver.tracking.task_failures import close_own_failures
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ def score_packaged(package: Package, assets: Sequence[Asset], models: Sequence[s
         _require_champions(ledger, chosen)
         source = _Models(package, chosen)
         scoring = Scoring(usecase, package.root, ledger, Inline(), window, models=source)
-        return scoring.run([one.instance for one in chosen.values()], assets)
+        report = scoring.run([one.instance for one in chosen.values()], assets)
+        if report.failure is None:
+            close_own_failures(ledger)
+        return report
     finally:
         ledger.close()
 

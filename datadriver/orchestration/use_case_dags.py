@@ -53,11 +53,12 @@ def _release(usecase: UseCase, instances: Sequence[Instance]) -> list[TaskPlan]:
     promotions are told its number. An image that cannot be made holds back its own model only.
     """
     approvals = {"manual" if usecase.schedule.approval else one.spec.promote.approval for one in instances}
-    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", RUN))]
+    name = f"run-{RUN}"  # a name of digits would be the number of a proposal
+    tasks = [TaskPlan("gate", kind="gate", command=("diff", "--json", "--propose", name))]
     promote: tuple[str, ...] = ("promote",)
     images = usecase.schedule.runtime != "process"
     if images:
-        command = (*_package(usecase), "--proposal", RUN)
+        command = (*_package(usecase), "--proposal", name)
         tasks.append(TaskPlan("images", command=command, after=("gate",), on_worker=True))
         promote = ("promote", "--packaged")
     last = (tasks[-1].id,)
