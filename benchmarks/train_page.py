@@ -1,4 +1,4 @@
-"""Puts the tables of training and of the pump example into docs/benchmarks.md, from what benchmarks/results.json says.
+"""Puts the tables of training, of the pump example and of DAGs into docs/benchmarks.md, out of benchmarks/results.json.
 
 python benchmarks/train_page.py
 """
@@ -36,7 +36,12 @@ def write_page(results: Path = RESULTS, page: Path = PAGE) -> None:
     """Renew what stands between the marks `<!-- name -->` and `<!-- end -->` of the page."""
     found, text = json.loads(results.read_text()), page.read_text()
     figures = found.get("train", {})
-    for name, table in (("costs", _costs(figures)), ("stages", _stages(figures)), ("pumps", _pumps(found))):
+    for name, table in (
+        ("costs", _costs(figures)),
+        ("stages", _stages(figures)),
+        ("pumps", _pumps(found)),
+        ("dags", _dags(found.get("dags", {}))),
+    ):
         text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{table}\2", text, flags=re.DOTALL)
     page.write_text(text)
 
@@ -98,6 +103,27 @@ def _pumps(results: Mapping[str, Any]) -> str:
                 cells = [f"{models:,}", step, f"{seconds:.1f}", f"{cpu:.1f}", f"{1000 * cpu / models:.2f}"]
                 cells += [f"{peak:,.0f}", "" if load is None else f"{load:.1f}"]
                 lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _dags(figures: Mapping[str, Any]) -> str:
+    lines = ["| what | operators | assets | datadriver | bare loop | ratio |", "|---|---|--:|--:|--:|--:|"]
+    for runtime in ("process", "docker"):
+        for size, one in sorted(figures.get(runtime, {}).items(), key=lambda entry: int(entry[0])):
+            where = f"{runtime} | {int(size):,}"
+            costs = f"{one['ms_per_dag']:.2f} | {one['bare_ms_per_dag']:.2f} | {one['ratio_to_bare']:.2f}"
+            lines.append(f"| build and serialise, processor ms a DAG | {where} | {costs} |")
+    for runtime in ("process", "docker"):
+        for size, one in sorted(figures.get(runtime, {}).items(), key=lambda entry: int(entry[0])):
+            costs = f"{one['task_parse_ms']:.2f} | {one['one_dag_parse_ms']:.2f} | {one['task_parse_ratio']:.2f}"
+            lines.append(f"| parse for a task, ms; beside a file with one DAG | {runtime} | {int(size):,} | {costs} |")
+    if one := figures.get("processor"):
+        for which in ("first", "unchanged"):
+            for name, unit in (("s", "s"), ("cpu_s", "processor s")):
+                plan, loop = one[f"plan_{which}_{name}"], one[f"loop_{which}_{name}"]
+                ratio = (plan / one["dags"]) / (loop / one["loop_dags"])
+                cells = f"process | {one['assets']:,} | {plan:.1f} | {loop:.1f} | {ratio:.2f}"
+                lines.append(f"| DAG processor, {which} pass, {unit} | {cells} |")
     return "\n".join(lines) + "\n"
 
 
