@@ -52,8 +52,19 @@ class Packages:
     progress: Progress = field(default_factory=Silent)
 
     def plan(self, instances: Sequence[Instance], assets: Sequence[Asset]) -> tuple[Wanted, ...]:
-        """Say which images there should be."""
-        return wanted(self.usecase, instances, self._versions(instances), assets)
+        """Say which images there should be.
+
+        An image of an asset that has a new version holds the champions of its other models, too. Of a proposal there
+        are two for each asset where it matters: models that need no approval are in service before the others.
+        """
+        if self.usecase.package.per == "model" or not (self.challengers or self.proposal):
+            return wanted(self.usecase, instances, self._versions(instances), assets)
+        served, found = queries.champions(self.ledger), dict[tuple[object, ...], Wanted]()
+        for share in self._shares(instances):
+            for one in wanted(self.usecase, instances, {**served, **share}, assets):
+                if any(Key(member.unit.key, member.model) in share for member, _ in one.members):
+                    found[one.name, *((member.key, version.version) for member, version in one.members)] = one
+        return tuple(found.values())
 
     def base(self) -> BaseImage:
         """Return the base image, built and pushed where it is not there yet.
@@ -71,9 +82,8 @@ class Packages:
             ConfigError: as `base`, or there is no champion.
             UnavailableError: as `base`, or the place went away; what it took until then is on record.
         """
-        versions = self._versions(instances)
-        asked = wanted(self.usecase, instances, versions, assets)
-        waiting = without_version(instances, versions)
+        asked = self.plan(instances, assets)
+        waiting = () if self.proposal else without_version(instances, self._versions(instances))
         if not asked and not self.challengers and self.proposal is None:
             raise ConfigError(
                 f"none of the {len(instances)} chosen instances has a champion, and images are made of those: "
@@ -97,6 +107,14 @@ class Packages:
             return queries.champions(self.ledger)
         latest = queries.latest_versions(self.ledger)
         return {one.key: latest[one.key] for one in diff(self.ledger, instances) if one.promotes}
+
+    def _shares(self, instances: Sequence[Instance]) -> Sequence[Mapping[Key, Version]]:
+        """Return the versions that become champions together, in the order in which they do."""
+        versions = self._versions(instances)
+        if self.proposal is None:
+            return [versions]
+        auto = {one.key for one in proposal(self.ledger, self.proposal).part("auto")}
+        return [{key: version for key, version in versions.items() if key in auto}, versions]
 
     def _destination(self) -> Destination:
         package = self.usecase.package
