@@ -30,7 +30,7 @@ demo: $(RUN)/.ready  ## make a fleet of 50 simulated pumps and run the whole flo
 
 airflow: $(AIRFLOW)/.ready  ## see the pumps of the demo in Airflow, one of them scored there; Ctrl-C ends it
 	@test -e examples/pumps/.datadriver/ledger.db || { echo "there are no pumps yet: make demo first"; exit 1; }
-	cd examples/pumps && $(CURDIR)/$(AIRFLOW)/bin/datadriver airflow up --score P-003 --start 2025-04-30 --end 2025-05-01
+	cd examples/pumps && $(CURDIR)/$(AIRFLOW)/bin/datadriver airflow up --score YBL-0001 --start 2025-04-30 --end 2025-05-01
 
 test: $(DEV)/.ready  ## run all tests
 	$(DEV)/bin/pytest -n auto --dist loadgroup $(PYTEST)
