@@ -85,6 +85,7 @@ class Wanted:
             "environment": {"PYTHONUNBUFFERED": "1", **self.environment},
             "labels": {**self.labels, LABEL: self.digest},
             "host_config": host,
+            "healthcheck": {"test": ["NONE"]},  # that of the image starts a Python twice a minute, for servers
             "user": self.user,
         }
 
