@@ -113,7 +113,7 @@ def _database(facts: Facts, _: Needs) -> Iterator[Finding]:
         return
     name = database.url.rpartition("/")[2].partition("?")[0]
     advice = (
-        f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '10s': the session of a scheduler that "
+        f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '30s': the session of a scheduler that "
         "was killed can hold its locks for as long, and DAG runs hang"
     )
     yield Finding("risk", what, f"{timeout:g} s" if timeout else "never", advice)

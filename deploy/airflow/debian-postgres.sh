@@ -8,8 +8,8 @@ as_postgres() { setpriv --reuid postgres --regid postgres --init-groups --reset-
 if [[ ! -s $PGDATA/PG_VERSION ]]; then
     install -d -o postgres -g postgres -m 700 "$PGDATA"
     install -o postgres -g postgres -m 600 <(printf '%s' "$POSTGRES_PASSWORD") "$PGDATA.password"
-    as_postgres initdb --username "${POSTGRES_USER:-postgres}" --auth-local trust --auth-host scram-sha-256 \
-        --pwfile "$PGDATA.password" >/dev/null
+    as_postgres initdb --encoding UTF8 --locale C.UTF-8 --username "${POSTGRES_USER:-postgres}" \
+        --auth-local trust --auth-host scram-sha-256 --pwfile "$PGDATA.password" >/dev/null
     rm "$PGDATA.password"
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     as_postgres pg_ctl --wait --options "-c listen_addresses=''" start >/dev/null

@@ -13,4 +13,4 @@ SQL
 done
 # The session of a scheduler that was killed may be held open by its orphans, with its locks: DAG runs would hang.
 psql --username "$POSTGRES_USER" --dbname postgres --set ON_ERROR_STOP=1 \
-    --command "ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '10s'"
+    --command "ALTER DATABASE airflow SET idle_in_transaction_session_timeout = '30s'"

@@ -126,7 +126,7 @@ def test_many_dags_need_rarer_looks_and_smaller_files() -> None:
 def test_a_database_that_keeps_idle_sessions_is_a_risk(seconds: float) -> None:
     found = said(replace(WELL, database=replace(WELL.database, idle_timeout=seconds)))
     advice = found["idle_in_transaction_session_timeout"].advice
-    assert advice.startswith("ALTER DATABASE \"airflow\" SET idle_in_transaction_session_timeout = '10s'")
+    assert advice.startswith("ALTER DATABASE \"airflow\" SET idle_in_transaction_session_timeout = '30s'")
 
 
 def test_what_the_plan_names_must_be_there() -> None:
@@ -233,7 +233,7 @@ def airflow(
                 connection.exec_driver_sql(statement.replace("{database}", engine.url.database or ""))
         engine.dispose()
 
-    execute("ALTER DATABASE {database} SET idle_in_transaction_session_timeout = '10s'")
+    execute("ALTER DATABASE {database} SET idle_in_transaction_session_timeout = '30s'")
     return execute
 
 
@@ -256,7 +256,7 @@ def test_a_real_airflow_that_is_set_well_is_right(place: Place, airflow: Callabl
     assert done.returncode == 0
     assert document["dags"] == 8
     right = {one["what"]: one["found"] for one in document["findings"]}
-    assert right["idle_in_transaction_session_timeout"] == "10 s"
+    assert right["idle_in_transaction_session_timeout"] == "30 s"
     assert (right["pool"], right["connection"]) == ("gpu", "warehouse")
     assert right["parsing"].startswith("8 DAGs in ")
     assert document["versions"]["apache-airflow"].startswith("3.")
