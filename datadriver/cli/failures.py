@@ -63,10 +63,12 @@ def _record(output: Output, project: Project, file: TextIO) -> int:
 
     try:
         listed = json.load(file)
+        if not isinstance(listed, list):
+            raise TypeError(f"it is a {type(listed).__name__}")
         failures = [TaskFailure(**{**one, "assets": tuple(one.get("assets", ()))}) for one in listed]
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"--record {file.name}: it is no JSON list of failures as `datadriver failures --json` lists them: {error}"
+            f"--record: that is no JSON list of failures as `datadriver failures --json` lists them: {error}"
         ) from None
     told = project.record_failures(failures)
     unsent = [f"{one.name}: {one.reason}" for one in told.unsent]

@@ -22,6 +22,7 @@ from datadriver.fleet.status import InstanceStatus
 from datadriver.reporting.bands import Bound
 from datadriver.tracking.monitor_records import Alarm, CheckState, Health, RetrainRequest
 from datadriver.tracking.records import Version
+from datadriver.tracking.task_failures import TaskFailure
 
 Instants = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -154,6 +155,7 @@ class AssetLine:
         checks: how each check stands, the gravest first.
         instances: the models that serve it.
         alarms: of the period that the report covers, and open ones, newest first.
+        failures: tasks of the scheduler about it that failed and have not succeeded since.
     """
 
     id: str
@@ -164,6 +166,7 @@ class AssetLine:
     checks: tuple[CheckState, ...] = ()
     instances: tuple[InstanceLine, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    failures: tuple[TaskFailure, ...] = ()
 
     @property
     def worst(self) -> CheckState | None:

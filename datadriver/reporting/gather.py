@@ -25,6 +25,7 @@ from datadriver.tracking import history, monitoring
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.monitor_records import Alarm, CheckState
 from datadriver.tracking.records import instant_order, instant_text
+from datadriver.tracking.task_failures import TaskFailure, newest_by_task, open_failures
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def gather(fleet: Fleet, ledger: Ledger, *, until: Instant | None = None, days: 
     alarms = _alarms(ledger, end)
     record = InstanceRecord.read(ledger, instances)
     lines = instance_lines(record, instances, heading, fleet.root)
-    shown = _asset_lines(assets, checks, lines.values(), _of_period(alarms, period))
+    failures = _failures(ledger) if until is None else {}
+    shown = _asset_lines(assets, checks, lines.values(), _of_period(alarms, period), failures)
     news, first = _news(ledger, heading, [asset.id for asset in assets], alarms, record)
     return FleetFacts(
         heading=heading,
@@ -120,11 +122,21 @@ def _of_period(alarms: Iterable[Alarm], period: Window) -> Mapping[str, list[Ala
     return found
 
 
+def _failures(ledger: Ledger) -> Mapping[str, list[TaskFailure]]:
+    """Return the newest failure of each task that failed and has not succeeded since, by asset."""
+    found: dict[str, list[TaskFailure]] = {}
+    for failure in newest_by_task(open_failures(ledger)).values():
+        for asset in failure.assets:
+            found.setdefault(asset, []).append(failure)
+    return found
+
+
 def _asset_lines(
     assets: Sequence[Asset],
     checks: Iterable[CheckState],
     lines: Iterable[InstanceLine],
     alarms: Mapping[str, list[Alarm]],
+    failures: Mapping[str, list[TaskFailure]],
 ) -> tuple[AssetLine, ...]:
     of_asset: dict[str, list[CheckState]] = {}
     for check in checks:
@@ -136,17 +148,18 @@ def _asset_lines(
     shown = []
     for asset in assets:
         own = tuple(sorted(of_asset.get(asset.id, ()), key=by_gravity))
-        state = state_of(own)
+        state, failed = state_of(own), failures.get(asset.id, ())
         shown.append(
             AssetLine(
                 id=asset.id,
                 page=f"{slug(asset.id)}.html",
                 attributes=asset.attributes,
                 state=state,
-                reason=reason_of(state, own),
+                reason="; ".join([reason_of(state, own), *map(str, failed)]),
                 checks=own,
                 instances=tuple(serving.get(asset.id, ())),
                 alarms=tuple(alarms.get(asset.id, ())),
+                failures=tuple(failed),
             )
         )
     return tuple(sorted(shown, key=by_attention))

@@ -28,6 +28,7 @@ from datadriver.tracking import schema
 from datadriver.tracking.history import newly_failing
 from datadriver.tracking.monitor_records import HEALTHS, CheckState
 from datadriver.tracking.records import Outcome, instant_text
+from datadriver.tracking.task_failures import TaskFailure, close_failures, record_failures
 
 
 def gathered(project: Project, **options: Any) -> FleetFacts:
@@ -161,6 +162,18 @@ def test_the_number_of_statements_does_not_grow_with_the_fleet(monitored: Any) -
     monitored.edit("P-2,GB\n", "P-2,GB\nP-9,GB\nP-10,NO\n", "fleet.csv")
     assert selects(Project.open(monitored.root)) == before
     assert before <= 20
+
+
+def test_a_task_of_the_scheduler_that_failed_is_said_with_its_assets_until_it_succeeds(monitored: Any) -> None:
+    project = Project.open(monitored.root)
+    failure = TaskFailure("tiny__P-2__score", "r", "score", 1, "score", "P-2", "killed", ("P-2",))
+    record_failures(project.ledger, [failure])
+    lines = by_id(gathered(project))
+    assert lines["P-2"].reason.endswith("; scoring failed: killed")
+    assert [one.reason for one in lines["P-2"].failures] == ["killed"]
+    assert not lines["P-1"].failures
+    close_failures(project.ledger, "tiny__P-2__score", ["score"])
+    assert not by_id(gathered(project))["P-2"].failures
 
 
 def test_a_long_silent_fleet_is_said_to_be_old(monitored: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from datadriver.errors import ConfigError, DatadriverError, UnavailableError
 from datadriver.project import Project
+from datadriver.tracking.task_failures import TaskFailure, record_failures
 
 
 def text_of(page: Path) -> str:
@@ -103,6 +104,17 @@ def test_a_failure_leaves_the_old_report(monitored: Any) -> None:
         project.report(workers=1)
     assert page.read_text("utf-8") == before
     assert [path.name for path in page.parents[1].iterdir() if path.name.startswith(".report")] == []
+
+
+def test_the_page_of_a_pump_says_which_task_failed_and_links_to_its_log(monitored: Any) -> None:
+    failure = TaskFailure(
+        "tiny__P-2__score", "r", "score", 1, "score", "P-2", "killed", ("P-2",), url="https://airflow.example/log"
+    )
+    record_failures(Project.open(monitored.root).ledger, [failure])
+    assert monitored.run("report").returncode == 0
+    page = (monitored.root / ".datadriver" / "report" / "assets" / "P-2.html").read_text("utf-8")
+    assert "scoring failed: killed" in page
+    assert '<a href="https://airflow.example/log"' in page
 
 
 def test_without_monitoring_there_is_no_report_but_advice(tiny: Any) -> None:
