@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Every day the same few examples, so that a change is judged by what it changes; `make soak` searches for new ones.
 settings.register_profile("daily", max_examples=40, deadline=None, derandomize=True)
@@ -99,6 +103,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=0,
         help="random moments at which commands are killed, for tests/soak (default: few)",
+    )
+    parser.addoption(
+        "--screenshots",
+        type=Path,
+        help="folder for pictures of Airflow's pages, such as docs/images (default: they are thrown away)",
     )
 
 
@@ -193,6 +202,12 @@ def tiny(tmp_path: Path, mlflow_tables: Path) -> TinyCase:
 
 
 @pytest.fixture(scope="session")
+def new_tiny(mlflow_tables: Path) -> Callable[[Path], TinyCase]:
+    """Makes the same in any folder, for what several tests look at."""
+    return lambda root: make_tiny(root, mlflow_tables)
+
+
+@pytest.fixture(scope="session")
 def _served(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> TinyCase:
     from datadriver.project import Project  # noqa: PLC0415
 
@@ -207,6 +222,20 @@ def served(_served: TinyCase, tmp_path: Path) -> TinyCase:
     """The same, trained, promoted and scored; a copy, so that tests may change it."""
     shutil.copytree(_served.root, tmp_path / "tiny")
     return TinyCase(tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, one for all tests of a process; without one those that need it are skipped."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("needs Chromium")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
