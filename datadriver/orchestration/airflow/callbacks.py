@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowRuntimeError
 
+from datadriver.errors import DatadriverError
 from datadriver.orchestration.airflow.tasks import TASK, UNAVAILABLE, CommandTask, Ended, without_airflow
 from datadriver.orchestration.plan import DagPlan, Header
 
@@ -87,7 +88,7 @@ def _variables(known: CommandTask) -> dict[str, str]:
     """Return the environment of the command; what Airflow does not have is left out: it may be why the task failed."""
     try:
         found = known.variables()
-    except AirflowFailException:
+    except (DatadriverError, AirflowException, AirflowRuntimeError):
         return {name: value for name, value in known.header.environment.items() if isinstance(value, str)}
     return {name: value for name, value in found.items() if name != TASK}  # no failure is over by this
 
