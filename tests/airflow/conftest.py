@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from datadriver.images.wheel import own_wheel
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the modules of the stack
@@ -57,6 +62,21 @@ def airflow_database(airflow: ModuleType, new_database: Callable[..., str], airf
         return database
 
     return create
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with datadriver as installed from a wheel: of a checkout, each task would build one."""
+    folder = tmp_path_factory.mktemp("installed")
+    wheel = own_wheel()
+    assert wheel is not None, "tests run in a checkout"
+    (folder / wheel.name).write_bytes(wheel.content)
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as files:
+        files.extractall(folder)
+    [about] = folder.glob("*.dist-info")
+    origin = {"url": (folder / wheel.name).as_uri(), "archive_info": {}}
+    (about / "direct_url.json").write_text(json.dumps(origin), "utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -122,9 +122,9 @@ class Stack(Records):
             for pid in left:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            for process in self.processes.values():
-                process.poll()
             time.sleep(0.1)
+        for process in self.processes.values():
+            process.wait()
         self.close()
 
     def pids(self) -> list[int]:
@@ -173,7 +173,12 @@ class Stack(Records):
         return str(self.call("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def backfill(self, dag_id: str, start: str, end: str, *, again: bool = False) -> int:
-        """Ask for the runs of the intervals that start in [start, end], those that are done too if `again`."""
+        """Ask for the runs of the intervals that start in [start, end], those that are done too if `again`.
+
+        A DAG has one backfill at a time, and Airflow looks twice a minute whether that has ended.
+        """
+        active = "SELECT id FROM backfill WHERE dag_id = :dag_id AND completed_at IS NULL"
+        self.until(lambda: not self.query(active, dag_id=dag_id), f"an earlier backfill of {dag_id} has ended", 90)
         body = {"dag_id": dag_id, "from_date": start, "to_date": end, "max_active_runs": 4}
         body["reprocess_behavior"] = "completed" if again else "none"
         return int(self.call("POST", "backfills", body)["id"])
