@@ -213,7 +213,7 @@ def airflow_database(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     }
     command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env={**kept, **own}, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, env={**kept, **own}, check=True, capture_output=True, timeout=240)
     return lambda: sa.create_engine(new_database(template).replace("://", "+psycopg://"))
 
 
