@@ -191,21 +191,26 @@ def _teams(facts: Facts, needs: Needs) -> Iterator[Finding]:
 
 
 def _outage(facts: Facts, _: Needs) -> Iterator[Finding]:
-    """Waits double from the shortest to the longest, as Airflow's client has it."""
+    """Waits are drawn between the shortest and one that doubles up to the longest, as Airflow's client has it."""
     retries = int(_number(facts, "workers.execution_api_retries"))
     shortest, longest = (_number(facts, f"workers.execution_api_retry_wait_{end}") for end in ("min", "max"))
-    waits = sum(min(shortest * 2**one, longest) for one in range(max(retries - 1, 0)))
+    waits = sum((shortest + max(shortest, min(2.0**one, longest))) / 2 for one in range(max(retries - 1, 0)))
     beats = _number(facts, "workers.max_failed_heartbeats") * _number(facts, "workers.min_heartbeat_interval")
-    for what, seconds, setting in (
-        ("workers.execution_api_retries", waits, "workers.execution_api_retries=20, .execution_api_retry_wait_max=5"),
-        ("workers.max_failed_heartbeats", beats, "workers.max_failed_heartbeats=30"),
+    for what, seconds, found, setting in (
+        (
+            "workers.execution_api_retries",
+            waits,
+            "asked for about",
+            "{what}=30, workers.execution_api_retry_wait_max=5",
+        ),
+        ("workers.max_failed_heartbeats", beats, "missed for at least", "{what}=30"),
     ):
-        found = f"a task survives about {seconds:.0f} s without the api-server"
+        text = f"an api-server that does not answer is {found} {seconds:.0f} s, then the task fails"
         if seconds >= _OUTAGE:
-            yield Finding("right", what, found)
+            yield Finding("right", what, text)
         else:
-            advice = f"{setting}: an api-server that restarts fails every task that runs"
-            yield Finding("risk", what, found, advice)
+            advice = f"{setting.format(what=what)}: an api-server that restarts fails every task that runs"
+            yield Finding("risk", what, text, advice)
 
 
 def _heartbeats(facts: Facts, _: Needs) -> Iterator[Finding]:

@@ -34,7 +34,7 @@ GOOD = {
     "dag_processor.min_file_process_interval": "600",
     "scheduler.task_instance_heartbeat_timeout": "300",
     "usage_data_collection.enabled": None,
-    "workers.execution_api_retries": "20",
+    "workers.execution_api_retries": "30",
     "workers.execution_api_retry_wait_max": "5",
     "workers.execution_api_retry_wait_min": "1",
     "workers.max_failed_heartbeats": "30",
@@ -91,7 +91,7 @@ def test_a_risk_is_named_with_what_to_set(option: str, value: str, advice: str) 
 def test_airflows_own_defaults_survive_an_api_server_for_seconds_only() -> None:
     defaults = {"workers.execution_api_retries": "5", "workers.execution_api_retry_wait_max": "90.0"}
     found = said(replace(WELL, options={**GOOD, **defaults}))
-    assert found["workers.execution_api_retries"].found == "a task survives about 15 s without the api-server"
+    assert "about 10 s" in found["workers.execution_api_retries"].found
 
 
 @pytest.mark.parametrize(
