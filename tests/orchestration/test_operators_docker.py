@@ -135,18 +135,6 @@ def test_a_champions_image_publishes_what_datadriver_score_records_and_once(flee
     assert containers("imaged") == []
 
 
-def test_a_model_that_is_no_champion_any_more_publishes_nothing(fleet, tmp_path):
-    mine = fleet.copy(tmp_path)
-    image = next(name for name in docker("images", "--format", "{{.Repository}}:{{.Tag}}").split() if "p-101" in name)
-    mine.command("rollback", "--assets", "P-101", "--reason", "alarms at night")
-    mounts = [part for one in MOUNTS for part in ("-v", one.replace("./", f"{mine.root}/", 1))]
-    line = ["docker", "run", "--rm", "--user", SETTINGS["user"], *mounts, image, "score", "--publish", *WINDOW]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 5
-    assert "the image has P-101/temperature v1, and there is no champion now: nothing was published" in done.stderr
-    assert mine.files() == {}
-
-
 @dataclass
 class Serving:
     """A task whose container would run for ever."""
