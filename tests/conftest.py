@@ -224,9 +224,12 @@ def served(_served: TinyCase, tmp_path: Path) -> TinyCase:
     return TinyCase(tmp_path / "tiny")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, one for all tests of a process; without one those that need it are skipped."""
+    """The system's Chromium, one for the tests of a file; without one those that need it are skipped.
+
+    Not for longer: as long as it is there, Playwright's event loop is the one of this thread, and no other can run.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("needs Chromium")

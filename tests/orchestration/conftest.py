@@ -20,6 +20,8 @@ if "AIRFLOW_HOME" not in os.environ:
 
 sys.path.insert(0, str(Path(__file__).parent))  # `dag_runs`
 
+collect_ignore = ["run_dags.py", "runner.py"]  # programs that tests start; they import Airflow
+
 
 @pytest.fixture(scope="session")
 def dag_runs() -> ModuleType:

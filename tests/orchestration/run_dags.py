@@ -35,4 +35,5 @@ def main(plan: Path, instant: str) -> None:
     sys.stdout.write(f"\n{json.dumps(found)}\n")
 
 
-main(Path(sys.argv[1]), sys.argv[2])
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

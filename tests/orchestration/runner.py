@@ -19,9 +19,9 @@ from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import handle_event_submit
 from airflow.models.xcom import XComModel
+from airflow.sdk.timezone import utcnow
 from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
-from airflow.utils.timezone import utcnow
 from sqlalchemy import select
 
 from datadriver.orchestration.airflow.loader import load
