@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
@@ -11,6 +12,7 @@ from datadriver.tracking import leases, queries
 from datadriver.tracking.ledger import Ledger
 from datadriver.tracking.records import Key
 
+_LOOK_SECONDS = 2.0
 _UNITS = 16
 """Units that are leased together: another engine has the rest of the fleet to work on."""
 
@@ -30,18 +32,31 @@ class Turns:
     def of(self, units: Sequence[Sequence[Due]]) -> Iterator[list[Due]]:
         """Yield, unit by unit, the instances that are this batch's to do.
 
-        Those that another batch holds come once more at the end: it may have been killed since.
+        Those that another batch holds come once more at the end: it may have been killed since. Whether a batch on
+        another host was, as a container that ran out of memory, only its leases tell: they are not renewed.
         """
         held: list[list[Due]] = []
-        for waiting in (units, held):
-            rest = iter(waiting)
-            while group := list(islice(rest, _UNITS)):
-                mine = self._take([one for unit in group for one in unit])
-                for unit in group:
-                    if ours := [one for one in unit if one.key in mine]:
-                        yield ours
-                    if waiting is units and (others := [one for one in unit if one.key not in mine]):
-                        held.append(others)
+        yield from self._free(units, held)
+        limit = time.monotonic() + leases.SECONDS + _LOOK_SECONDS
+        while held:
+            waiting, held = held, []
+            yield from self._free(waiting, held)
+            unknown = leases.out_of_sight(self._ledger, [one.key for unit in held for one in unit])
+            held = [ours for unit in held if (ours := [one for one in unit if one.key in unknown])]
+            if not held or time.monotonic() > limit:
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    def _free(self, units: Sequence[Sequence[Due]], held: list[list[Due]]) -> Iterator[list[Due]]:
+        """Yield what of units is this batch's to do, and add what another one holds to `held`."""
+        rest = iter(units)
+        while group := list(islice(rest, _UNITS)):
+            mine = self._take([one for unit in group for one in unit])
+            for unit in group:
+                if ours := [one for one in unit if one.key in mine]:
+                    yield ours
+                if others := [one for one in unit if one.key not in mine]:
+                    held.append(others)
 
     def keep(self, keys: Collection[Key]) -> frozenset[Key]:
         """Return those that are this batch's still, which is asked before their results are recorded."""

@@ -6,7 +6,7 @@ alarm, silenced or pending. A check that is `ok` or `unknown` is in the counts a
 
 from __future__ import annotations
 
-import os
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def write_metrics(path: Path, ledger: Ledger, usecase: UseCase, assets: Collecti
         UnavailableError: the file cannot be written, or the ledger does not answer.
     """
     text = exposition(ledger, usecase, assets)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")  # a name that collectors pass over
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")  # a name that collectors pass over
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -7,7 +7,6 @@ database's, which all engines share.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, timedelta
@@ -18,8 +17,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from datadriver.errors import UnavailableError
 from datadriver.tracking.ledger import Ledger
-from datadriver.tracking.liveness import is_alive, now
+from datadriver.tracking.liveness import is_alive, now, this_host
 from datadriver.tracking.records import Key
+from datadriver.tracking.regularly import regularly
 from datadriver.tracking.schema import batches, leases
 
 SECONDS = 120.0
@@ -80,23 +80,28 @@ def holders(ledger: Ledger, keys: Collection[Key]) -> Mapping[Key, str]:
     return found
 
 
+def out_of_sight(ledger: Ledger, keys: Collection[Key]) -> frozenset[Key]:
+    """Return those of the instances whose lease a batch of another host has: only its end tells whether that lives."""
+    statement = (
+        sa.select(leases.c.unit, leases.c.model)
+        .join(batches, batches.c.id == leases.c.batch)
+        .where(batches.c.host != this_host())
+    )
+    with ledger.reading() as connection:
+        return frozenset(
+            Key(row.unit, row.model)
+            for part in _parts(keys)
+            for row in connection.execute(statement.where(_is_one_of(part)))
+        )
+
+
 @contextmanager
 def renewing(ledger: Ledger, batch: str, seconds: float = SECONDS) -> Iterator[None]:
     """Renew the leases of a batch from a thread of its own while the block runs, and release them when it ends."""
-    over = threading.Event()
-
-    def keep() -> None:
-        while not over.wait(seconds / 3):
-            with suppress(UnavailableError):  # whoever records next says it; an expired lease is noticed by `held`
-                renew(ledger, batch, seconds)
-
-    thread = threading.Thread(target=keep, name="leases", daemon=True)
-    thread.start()
     try:
-        yield
+        with regularly(seconds / 3, lambda: renew(ledger, batch, seconds), name="leases"):
+            yield
     finally:
-        over.set()
-        thread.join()
         with suppress(UnavailableError):  # they expire by themselves, and with the batch
             release(ledger, batch)
 

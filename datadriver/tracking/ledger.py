@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import platform
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from datadriver.config.sections import UseCase
 from datadriver.errors import ConfigError, UnavailableError
 from datadriver.tracking import pending, schema, score_records
 from datadriver.tracking.database import open_engine, reaching, without_credentials
-from datadriver.tracking.liveness import is_alive, now
+from datadriver.tracking.liveness import is_alive, now, this_host
 from datadriver.tracking.records import (
     Batch,
     BatchState,
@@ -79,7 +78,7 @@ class Ledger:
             alive_at=at,
             state="running",
             user=_user(),
-            host=platform.node(),
+            host=this_host(),
             pid=os.getpid(),
             code_revision=code_revision,
         )
@@ -95,6 +94,11 @@ class Ledger:
             connection.execute(
                 schema.batches.update().where(schema.batches.c.id == batch).values(state=state, finished_at=now())
             )
+
+    def show_life(self, batch: str) -> None:
+        """Record that a command is at work still."""
+        with self.writing() as connection:
+            _show_life(connection, batch)
 
     def bury(self, batches: Collection[str]) -> None:
         """Record that batches whose process is gone were killed, and that nothing which they left behind is left."""

@@ -7,8 +7,26 @@ import platform
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-SILENCE = timedelta(hours=6)
-"""A batch on another host that recorded nothing for this long counts as dead; it may not train that long on one."""
+SIGN_SECONDS = 60.0
+"""How often a batch shows that it lives."""
+SILENCE = timedelta(minutes=15)
+"""A batch on another host that has shown no sign of life for this long counts as dead."""
+
+_FIRST_PROCESSES = "pid:[4026531836]"
+"""The namespace of a machine's own processes, in all of Linux: PROC_PID_INIT_INO."""
+
+
+def this_host() -> str:
+    """The name under which this process records its batches: processes of one name see each other's ids.
+
+    The machine's; in a container also which processes it sees. Containers that share the network of their host have
+    its name, too, and in each of them the ids are the same few.
+    """
+    try:
+        processes = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return platform.node()
+    return platform.node() if processes == _FIRST_PROCESSES else f"{platform.node()} {processes}"
 
 
 def now(later: timedelta = timedelta()) -> str:
@@ -27,7 +45,7 @@ def is_alive(host: str, pid: int, started_at: str, alive_at: str) -> bool:
     On this host the process must exist and be older than the batch (process ids are used again, and in containers
     they are always the same few). On other hosts only the time since the last sign of life says something.
     """
-    if host != platform.node():
+    if host != this_host():
         return datetime.now(UTC) - datetime.fromisoformat(alive_at) < SILENCE
     try:
         os.kill(pid, 0)

@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -84,7 +85,7 @@ def fetch(uri: str, target: Path, tracking: Tracking, root: Path) -> None:
     with answering(store), tempfile.TemporaryDirectory() as folder:
         found = Path(download_artifacts(artifact_uri=uri, tracking_uri=store, dst_path=folder))
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
         shutil.copyfile(found, partial)
         partial.replace(target)
 

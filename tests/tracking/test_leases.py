@@ -124,14 +124,3 @@ def test_of_many_that_ask_at_once_each_lease_goes_to_one(ledger: Ledger, open_le
     for thread in threads:
         thread.join()
     assert sorted(key for found in granted.values() for key in found) == sorted(keys)
-
-
-def test_a_ledger_of_the_last_version_gets_the_table(open_ledger: Callable[[], Ledger]) -> None:
-    before = open_ledger()
-    with before.writing() as connection:
-        for later in ("image_models", "images", "leases", "pending_versions", "pending_batches", "pending_notes"):
-            connection.exec_driver_sql(f"DROP TABLE {later}")
-        connection.exec_driver_sql("UPDATE ledger_revision SET version_num = '0002'")
-    after = open_ledger()
-    batch = after.start_batch("train").id
-    assert leases.take(after, KEYS, batch) == set(KEYS)

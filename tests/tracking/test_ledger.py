@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -229,6 +230,28 @@ def test_the_migrations_make_what_the_schema_says(ledger: Ledger) -> None:
         context = MigrationContext.configure(connection, opts={"version_table": "ledger_revision"})
         assert compare_metadata(context, schema.metadata) == []
         assert ScriptDirectory.from_config(configuration(connection)).get_heads() == [schema.REVISION]
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_a_ledger_of_an_earlier_version_keeps_what_it_has(
+    ledger: Ledger, open_ledger: Callable[[], Ledger], revision: str
+) -> None:
+    assert revision < schema.REVISION
+    with ledger.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("DROP SCHEMA pumps CASCADE; CREATE SCHEMA pumps")
+        else:
+            connection.exec_driver_sql("DROP VIEW champions")
+            connection.exec_driver_sql("DROP TABLE ledger_revision")
+            schema.metadata.drop_all(connection)
+        command.upgrade(configuration(connection), revision)
+    batch = ledger.start_batch("train")
+    later = open_ledger()
+    assert [one.id for one in queries.batches(later)] == [batch.id]
+    with later.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "ledger_revision"})
+        assert context.get_current_revision() == schema.REVISION
+        assert compare_metadata(context, schema.metadata) == []
 
 
 def test_the_ledger_of_another_use_case_is_refused(

@@ -19,6 +19,17 @@ from datadriver.tracking import leases, queries
 from datadriver.tracking.records import Key
 
 COUNT = 40
+CONTAINER = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+"""Runs a command as a container with its host's name does: with process ids of its own, the same few as in others."""
+CRASH = """
+import os, sys
+from datadriver.project import Project
+from datadriver.tracking import leases
+project = Project.open(sys.argv[1])
+batch = project.ledger.start_batch("train")
+leases.take(project.ledger, [item.key for item in project.plan()][:5], batch.id, seconds=4)
+os._exit(137)
+"""
 
 
 @pytest.fixture
@@ -48,9 +59,9 @@ def opened(fleet: Any, ledger_uri: str) -> Iterator[Callable[[], Project]]:
         project.ledger.close()
 
 
-def start(case: Any, *arguments: str) -> subprocess.Popen[str]:
+def start(case: Any, *, within: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "datadriver", "train", "--workers", "1", *arguments],
+        [*within, sys.executable, "-m", "datadriver", "train", "--workers", "1"],
         cwd=case.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -72,8 +83,13 @@ def check_once(project: Project, *, versions: int = 1) -> None:
     assert len(client.search_model_versions(max_results=1000)) == COUNT * versions
 
 
-def test_two_engines_train_each_instance_once(fleet: Any, opened: Callable[[], Project]) -> None:
-    engines = [start(fleet), start(fleet)]
+@pytest.mark.parametrize("within", [(), CONTAINER], ids=["processes", "containers"])
+def test_two_engines_train_each_instance_once(
+    fleet: Any, opened: Callable[[], Project], within: tuple[str, ...]
+) -> None:
+    if within and os.getuid() != 0:
+        pytest.skip("process ids of its own for a container need root")
+    engines = [start(fleet, within=within), start(fleet, within=within)]
     said = [engine.communicate(timeout=240)[0] for engine in engines]
     assert [engine.returncode for engine in engines] == [0, 0], said
     project = opened()
@@ -136,6 +152,14 @@ def test_a_killed_engine_leaves_its_part_to_the_one_at_work(fleet: Any, opened: 
     assert len(queries.last_outcomes(project.ledger)) == COUNT
     project.train(workers=1)  # clears what the killed one had left in MLflow
     check_once(project)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="process ids of its own for a container need root")
+def test_what_a_container_held_that_died_is_waited_for(fleet: Any, opened: Callable[[], Project]) -> None:
+    died = subprocess.run([*CONTAINER, sys.executable, "-c", CRASH, str(fleet.root)], check=False, timeout=120)
+    assert died.returncode == 137
+    report = opened().train(workers=1)
+    assert (len(report.outcomes), report.left) == (COUNT, {})
 
 
 def _wait_for(process: subprocess.Popen[str], condition: Any, seconds: float = 120) -> None:
