@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests" / "airflow")]
 import sqlalchemy as sa  # noqa: E402 - after the path
 from results import merge_results  # noqa: E402 - beside this file
 from stack import Stack, migrate, recover_quickly  # noqa: E402 - of the tests
+from train_page import RESULTS, write_page  # noqa: E402 - beside this file
 from train_servers import Missing, postgres  # noqa: E402 - beside this file
 
 from datadriver.cli.new import render  # noqa: E402 - after the path
@@ -145,17 +146,20 @@ def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=int, default=100)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results.json")
+    parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    load = round(os.getloadavg()[0], 1)
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, postgres() as server:
-            figures = measure(Path(folder), server, arguments.assets)
+            figures = measure(Path(folder), server, arguments.assets) | {"load": load}
     except Missing as reason:
         print(f"not measured: {reason}")
         return
     for name, value in figures.items():
         print(f"airflow.{name}: {value}")
     merge_results(arguments.results, {f"airflow.{name}": value for name, value in figures.items()})
+    if arguments.results == RESULTS:
+        write_page()
 
 
 if __name__ == "__main__":

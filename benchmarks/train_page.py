@@ -29,6 +29,16 @@ _NAMES = {
     "score_datadriver": "scoring a day: datadriver",
 }
 _STEPS = ("simulate", "validate", "train", "promote", "score", "monitor", "report", "plan", "status")
+_END_TO_END = {
+    "assets": "assets, a DAG each",
+    "slots": "slots",
+    "noop_seconds_per_asset": "a task that does nothing, s an asset",
+    "own_seconds": "the command by itself, s",
+    "e2e_seconds_per_asset": "scored, s an asset",
+    "e2e_ratio_to_noop": "ratio to doing nothing and the command's own seconds divided by the slots",
+    "assets_per_hour": "assets an hour",
+    "load": "load before",
+}
 _KINDS = {"ridge": "Ridge", "forest": "forest of 10 trees"}
 
 
@@ -41,6 +51,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE) -> None:
         ("stages", _stages(figures)),
         ("pumps", _pumps(found)),
         ("dags", _dags(found.get("dags", {}))),
+        ("airflow", _airflow(found.get("airflow", {}))),
     ):
         text = re.sub(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\1{table}\2", text, flags=re.DOTALL)
     page.write_text(text)
@@ -124,6 +135,14 @@ def _dags(figures: Mapping[str, Any]) -> str:
                 ratio = (plan / one["dags"]) / (loop / one["loop_dags"])
                 cells = f"process | {one['assets']:,} | {plan:.1f} | {loop:.1f} | {ratio:.2f}"
                 lines.append(f"| DAG processor, {which} pass, {unit} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _airflow(figures: Mapping[str, Any]) -> str:
+    lines = ["| from one event to the last score | |", "|---|--:|"]
+    for name, words in _END_TO_END.items():
+        if name in figures:
+            lines.append(f"| {words} | {figures[name]:,} |")
     return "\n".join(lines) + "\n"
 
 

@@ -70,6 +70,16 @@ def start(case: Any, *, within: tuple[str, ...] = ()) -> subprocess.Popen[str]:
     )
 
 
+def slow_down(case: Any) -> None:
+    """Let a unit take a while."""
+    case.edit(
+        "def load(frame: pd.DataFrame) -> pd.DataFrame:\n",
+        "def load(frame: pd.DataFrame) -> pd.DataFrame:\n    time.sleep(0.15)\n",
+        "src/tiny/features.py",
+    )
+    case.edit("import pandas as pd\n", "import time\nimport pandas as pd\n", "src/tiny/features.py")
+
+
 def check_once(project: Project, *, versions: int = 1) -> None:
     """Every instance has just so many versions in the ledger, and in MLflow the same ones and no other run."""
     for instance in project.instances:
@@ -83,16 +93,23 @@ def check_once(project: Project, *, versions: int = 1) -> None:
     assert len(client.search_model_versions(max_results=1000)) == COUNT * versions
 
 
-@pytest.mark.parametrize("within", [(), CONTAINER], ids=["processes", "containers"])
-def test_two_engines_train_each_instance_once(
-    fleet: Any, opened: Callable[[], Project], within: tuple[str, ...]
-) -> None:
-    if within and os.getuid() != 0:
-        pytest.skip("process ids of its own for a container need root")
-    engines = [start(fleet, within=within), start(fleet, within=within)]
+def test_two_engines_train_each_instance_once(fleet: Any, opened: Callable[[], Project]) -> None:
+    check_engines([start(fleet), start(fleet)], opened())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="process ids of its own for a container need root")
+def test_a_container_does_not_take_another_one_for_dead(fleet: Any, opened: Callable[[], Project]) -> None:
+    slow_down(fleet)
+    first = start(fleet, within=CONTAINER)
+    ledger = opened().ledger
+    _wait_for(first, lambda: len(queries.last_outcomes(ledger)) >= 2)
+    check_engines([first, start(fleet, within=CONTAINER)], opened())
+
+
+def check_engines(engines: list[subprocess.Popen[str]], project: Project) -> None:
+    """Wait for engines, which have trained each instance once between them."""
     said = [engine.communicate(timeout=240)[0] for engine in engines]
     assert [engine.returncode for engine in engines] == [0, 0], said
-    project = opened()
     outcomes = [one for batch in queries.batches(project.ledger) for one in queries.outcomes(project.ledger, batch.id)]
     assert collections.Counter(one.unit for one in outcomes) == dict.fromkeys(
         (instance.unit.key for instance in project.instances), 1
@@ -133,12 +150,7 @@ def test_what_another_engine_has_done_since_the_plan_is_not_done_again(opened: C
 
 
 def test_a_killed_engine_leaves_its_part_to_the_one_at_work(fleet: Any, opened: Callable[[], Project]) -> None:
-    fleet.edit(
-        "def load(frame: pd.DataFrame) -> pd.DataFrame:\n",
-        "def load(frame: pd.DataFrame) -> pd.DataFrame:\n    time.sleep(0.15)\n",
-        "src/tiny/features.py",
-    )
-    fleet.edit("import pandas as pd\n", "import time\nimport pandas as pd\n", "src/tiny/features.py")
+    slow_down(fleet)
     first = start(fleet)
     ledger = opened().ledger
     _wait_for(first, lambda: len(queries.last_outcomes(ledger)) >= 2)
