@@ -57,7 +57,7 @@ Open = Callable[[], Served]
 
 
 def serve(open_models: Open, settings: Settings, *, ready: Callable[[str], None]) -> None:
-    """Serve until told to stop; `ready` is called with the URL when models are loaded and the port is bound.
+    """Serve until told to stop; `ready` is called with the URL once requests are answered (several workers: accepted).
 
     To be called in the main thread.
 
@@ -76,12 +76,18 @@ def serve(open_models: Open, settings: Settings, *, ready: Callable[[str], None]
         return
     with _bound(settings) as bound:
         app = App(models.scorer, Observed(models.labels), settings.limits)
-        ready(_url(settings, bound))
-        _run(app, settings, bound)
+        _run(app, settings, bound, ready=lambda: ready(_url(settings, bound)))
 
 
-def _run(app: App, settings: Settings, bound: socket.socket, *, parent: int | None = None) -> None:
-    """Serve in this process."""
+def _run(
+    app: App,
+    settings: Settings,
+    bound: socket.socket,
+    *,
+    ready: Callable[[], object] = lambda: None,
+    parent: int | None = None,
+) -> None:
+    """Serve in this process; `ready` is called once requests are answered, and signals are."""
     import uvicorn  # noqa: PLC0415 - an extra
 
     gc.collect()
@@ -97,6 +103,11 @@ def _run(app: App, settings: Settings, bound: socket.socket, *, parent: int | No
                 self.force_exit = self.should_exit = True
             elif not app.stopping:
                 app.stopping, self.until = True, time.monotonic() + DRAIN
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                ready()
 
         async def on_tick(self, counter: int) -> bool:
             if parent is not None and os.getppid() != parent:

@@ -41,7 +41,7 @@ engine, parent, case = _images.engine, _images.parent, _images.case
 
 INSTANT = "2025-03-02T00:30:00Z"
 WINDOW = ("--start", "2025-03-01T00:00:00+00:00", "--end", "2025-03-02T00:00:00+00:00")
-MOUNTS = ("./.datadriver:/usecase/.datadriver", "./data:/usecase/data:ro", "./fleet.csv:/usecase/fleet.csv:ro")
+MOUNTS = ("./.datadriver:/usecase/.datadriver", "./fleet.csv:/usecase/fleet.csv:ro")
 SETTINGS = {"mounts": MOUNTS, "user": f"{os.getuid()}:{os.getgid()}"}
 ONCE = Limits(retries=0, cpus=1.5, memory=1 << 30)
 
@@ -153,12 +153,12 @@ def serving(fleet: Fleet, new_runs: Callable[..., Any], dag_runs: ModuleType) ->
     command = ("serve", "--port", "8080")
     task = TaskPlan("serve", command=command, image="model", model="temperature", network=False)
     runs.plan(fleet.header(), dag("serve", task))
-    process = runs.start(INSTANT)
-    dag_runs.heard(process, "serving http")
-    yield Serving(runs, process, *containers("imaged"))
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with runs.start(INSTANT) as process:
+        try:
+            dag_runs.heard(process, "serving http")
+            yield Serving(runs, process, *containers("imaged"))
+        finally:
+            process.kill()
 
 
 def inspected(name: str) -> dict[str, Any]:
