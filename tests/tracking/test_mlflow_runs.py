@@ -92,11 +92,15 @@ def test_plain_mlflow_loads_the_champion_and_predicts_what_we_predict(
 
 
 def test_model_files_are_recorded_relative_to_the_use_case_so_that_it_can_move(
-    tracker: Tracker, instance: Instance, record: Callable[..., Version], features: pd.DataFrame
+    tracker: Tracker,
+    instance: Instance,
+    record: Callable[..., Version],
+    features: pd.DataFrame,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     version = record(instance, tracker.start_batch(BATCH))
     assert version.path.startswith(".datadriver/artifacts/models/")
-    moved = tracker.root.rename(tracker.root.with_name(f"{tracker.root.name} moved"))
+    moved = tracker.root.rename(tmp_path_factory.mktemp("moved") / "use case")
     assert len(load_version(version, tracker.usecase, moved).predict(features)) == len(features)
 
 
