@@ -17,7 +17,7 @@ import pytest
 
 from datadriver.orchestration.plan import DagPlan, Header, Limits, TaskPlan, Trigger
 
-pytestmark = pytest.mark.timeout(900)  # a dozen commands, one after the other
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("dags")]  # a dozen commands, one after the other
 
 NOWHERE = "postgres://user:open-sesame@127.0.0.1:1/ledger"
 RAISES = """

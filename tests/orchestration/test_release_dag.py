@@ -27,7 +27,7 @@ from datadriver.tracking.records import Key, Outcome
 if TYPE_CHECKING:
     from conftest import TinyCase
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("dags")]
 HERE = Path(__file__).parent
 LOADER = """
 from datadriver.orchestration.airflow.loader import load  # an airflow dag
