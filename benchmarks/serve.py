@@ -104,7 +104,7 @@ def bodies(project: Project, rows: int, *, requests: int) -> list[bytes]:
 
 
 def _document(part: pd.DataFrame, params: dict[str, Any] | None = None) -> bytes:
-    split = json.loads(part.to_json(orient="split", index=False, double_precision=15))
+    split = json.loads(part.to_json(orient="split", index=False, double_precision=15, date_format="iso"))
     document = {"dataframe_split": {"columns": split["columns"], "data": split["data"]}}
     return json.dumps(document | ({"params": params} if params else {})).encode()
 
