@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-MOMENT = 0.002
+MOMENT = 0.004
 """Seconds that requests wait for those that were last answered together with theirs."""
 
 Asked = TypeVar("Asked")
