@@ -180,10 +180,10 @@ def test_a_command_dies_with_its_task(serving):
 
 def test_a_task_that_is_stopped_stops_its_command(serving):
     process, url = serving(Limits(retries=0))
+    assert answers(url)
     process.terminate()
-    said, _ = process.communicate(timeout=60)
+    process.communicate(timeout=60)
     assert silent(url, 0)
-    assert "the server" in said or "ended" in said or "stopp" in said
 
 
 def test_a_command_that_takes_too_long_is_ended(served, new_runs):
