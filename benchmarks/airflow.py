@@ -23,11 +23,10 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tests" / "airflow")]
 
-import sqlalchemy as sa  # noqa: E402 - after the path
 from results import merge_results  # noqa: E402 - beside this file
 from stack import Stack, migrate, recover_quickly  # noqa: E402 - of the tests
 from train_page import RESULTS, write_page  # noqa: E402 - beside this file
-from train_servers import Missing, postgres  # noqa: E402 - beside this file
+from train_servers import Missing, create_database, postgres  # noqa: E402 - beside this file
 
 from datadriver.cli.new import render  # noqa: E402 - after the path
 
@@ -102,8 +101,8 @@ def end_to_end(stack: Stack, event: str, prefix: str, number: int) -> float:
 
 def measure(folder: Path, server: str, assets: int) -> dict[str, float]:
     """Run both on one stack."""
-    migrate(database(server, "airflow_tables"), folder / "tables")
-    airflow = database(server, "airflow", template="airflow_tables")
+    migrate(create_database(server, "airflow_tables"), folder / "tables")
+    airflow = create_database(server, "airflow", template="airflow_tables")
     recover_quickly(airflow)
     case = make_use_case(folder, assets, f"{server}/ledger")
     case.run("dags", "build")
@@ -131,15 +130,6 @@ def measure(folder: Path, server: str, assets: int) -> dict[str, float]:
         "e2e_ratio_to_noop": round(scoring / expected, 2),
         "assets_per_hour": round(3600 * assets / scoring),
     }
-
-
-def database(server: str, name: str, *, template: str | None = None) -> str:
-    """Make a database; return its URL."""
-    engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
-    engine.dispose()
-    return f"{server}/{name}"
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ import sqlalchemy as sa  # noqa: E402 - after the path
 from results import merge_results  # noqa: E402 - beside this file
 from stack_settings import environment  # noqa: E402 - of the tests
 from train_page import RESULTS, write_page  # noqa: E402 - beside this file
-from train_servers import postgres  # noqa: E402 - beside this file
+from train_servers import create_database, postgres  # noqa: E402 - beside this file
 
 from datadriver.cli.new import render  # noqa: E402 - after the path
 
@@ -185,10 +185,10 @@ def measure_processor(folder: Path, assets: int, server: str) -> dict[str, float
     sizes, changed = [], 0
     tables = Processor(folder / "home", f"{server}/tables")
     tables.home.mkdir()
-    _create(server, "tables")
+    create_database(server, "tables")
     tables.run(folder, "db", "migrate")
     for name in ("nothing", "plan", "loop"):
-        _create(server, name, template="tables")
+        create_database(server, name, template="tables")
         (folder / "nothing").mkdir(exist_ok=True)
     for number in range(2):
         for name, place in (("nothing", folder / "nothing"), ("plan", sides.plan), ("loop", sides.loop)):
@@ -226,13 +226,6 @@ def _ratio(net: Mapping[str, Sequence[Sequence[float]]], sizes: Sequence[int], w
     """Return ours to theirs per DAG, both passes together."""
     plan, loop = (sum(took[which] for took in net[name]) for name in ("plan", "loop"))
     return round((plan / sizes[0]) / (loop / sizes[1]), 2)
-
-
-def _create(server: str, name: str, template: str = "template1") -> None:
-    engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    engine.dispose()
 
 
 def main() -> None:

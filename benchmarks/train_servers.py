@@ -49,7 +49,8 @@ def postgres() -> Iterator[str]:
         run(str(binaries / "pg_ctl"), "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
         try:
             server = f"postgresql://postgres@127.0.0.1:{port}"
-            _create_databases(server)
+            for name in ("mlflow", "ledger"):
+                create_database(server, name)
             yield server
         finally:
             run(str(binaries / "pg_ctl"), "-D", f"{home}/data", "-m", "fast", "stop")
@@ -89,12 +90,13 @@ def _binaries() -> Path:
     raise Missing("PostgreSQL is not installed")
 
 
-def _create_databases(server: str) -> None:
+def create_database(server: str, name: str, *, template: str = "template1") -> str:
+    """Make a database, as a copy of another one to which nobody is connected; returns its URL."""
     engine = sa.create_engine(f"{server.replace('://', '+psycopg://')}/postgres", isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        for name in ("mlflow", "ledger"):
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
     engine.dispose()
+    return f"{server}/{name}"
 
 
 def _free_port() -> int:

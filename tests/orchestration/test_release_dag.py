@@ -29,33 +29,26 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("dags")]
 HERE = Path(__file__).parent
-LOADER = """
-from datadriver.orchestration.airflow.loader import load  # an airflow dag
-
-globals().update(load(__file__))
-"""
 
 
 @dataclass
 class Airflow:
-    """A process that runs DAGs of the files in `dags`."""
+    """A process that runs DAGs of the plan of `runs`."""
 
     process: subprocess.Popen[str]
-    dags: Path
+    runs: Any
     results: Path
     log: Path
     asked: list[Path] = field(default_factory=list)
 
     def write(self, case: TinyCase, *plans: DagPlan, **header: Any) -> None:
         """Put DAGs into the one file that there is, instead of those before."""
-        lines = [Header("tiny", str(case.root), **header).to_line(), *(one.to_line() for one in plans)]
-        (self.dags / "tiny.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-        (self.dags / "tiny.py").write_text(LOADER, "utf-8")
+        self.runs.plan(Header("tiny", str(case.root), **header), *plans)
 
     def start(self, dag: str, answer: Path | None = None) -> int:
         """Let a DAG run; returns which result is its."""
         assert self.process.stdin is not None
-        job = {"file": str(self.dags / "tiny.py"), "dag": dag, "answer": str(answer) if answer else None}
+        job = {"file": str(self.runs.home / "dags" / "plan.py"), "dag": dag, "answer": str(answer) if answer else None}
         number = len(self.results.read_text("utf-8").splitlines())
         self.asked += [answer] if answer else []
         self.process.stdin.write(json.dumps(job) + "\n")
@@ -98,8 +91,8 @@ def airflow(_airflow: Airflow) -> Iterator[Airflow]:
 
 @pytest.fixture(scope="module")
 def _airflow(new_runs: Callable[..., Any], dag_runs: ModuleType) -> Iterator[Airflow]:
-    home: Path = new_runs().home
-    (home / "dags").mkdir()
+    runs = new_runs()
+    home: Path = runs.home
     (home / "results").touch()
     command = [sys.executable, str(HERE / "runner.py"), str(home / "results")]
     with (home / "log").open("w") as log:
@@ -107,7 +100,7 @@ def _airflow(new_runs: Callable[..., Any], dag_runs: ModuleType) -> Iterator[Air
             command, env=dag_runs.environment(home), stdin=subprocess.PIPE, stdout=log, stderr=log, text=True
         )
     with process:
-        yield Airflow(process, home / "dags", home / "results", home / "log")
+        yield Airflow(process, runs, home / "results", home / "log")
         process.kill()
 
 

@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from airflow.sdk import BaseOperator
 from datadriver.errors import ConfigError
 from datadriver.orchestration.airflow.tasks import CommandTask, Ended, without_airflow
 from datadriver.orchestration.plan import DagPlan, Header, TaskPlan
+from datadriver.tracking.regularly import regularly
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -118,21 +118,14 @@ def _dying_with(parent: int) -> Callable[[], None] | None:
 @contextlib.contextmanager
 def _watched(process: subprocess.Popen[str]) -> Iterator[None]:
     """End the command, too, when the supervisor of this task is gone: Airflow then starts another one elsewhere."""
-    over, supervisor = threading.Event(), os.getppid()
+    supervisor = os.getppid()
 
     def look() -> None:
-        while not over.wait(_LOOK):
-            if os.getppid() != supervisor:
-                _end(process)
-                return
+        if os.getppid() != supervisor:
+            _end(process)
 
-    thread = threading.Thread(target=look, name="supervisor", daemon=True)
-    thread.start()
-    try:
+    with regularly(_LOOK, look, name="supervisor"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
