@@ -27,6 +27,10 @@ from datadriver.errors import MissingExtraError
 from datadriver.orchestration.local import Place, home_of, only_one, require_airflow, settings
 
 WINDOW = ("--start", "2026-03-04", "--end", "2026-03-05")
+SELDOM = """
+schedule: {score: "@yearly"}
+scores:"""
+"""No run becomes due while a test is at work."""
 
 
 class Up:
@@ -115,6 +119,7 @@ def ask(url: str, path: str) -> Any:
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("airflow")
 def test_one_command_scores_an_asset_and_ends_without_a_trace_but_its_history(served: Any) -> None:
+    served.edit("\nscores:", SELDOM)
     with up(served.root, "--score", "P-1", *WINDOW) as first:
         url = first.until("Airflow: ").split()[1]
         assert "success" in first.until("scored P-1: ")
@@ -155,6 +160,7 @@ def load(frame: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("airflow")
 def test_sigterm_while_a_task_is_at_work_ends_that_too(served: Any) -> None:
+    served.edit("\nscores:", SELDOM)
     (served.root / "src" / "tiny" / "features.py").write_text(SLOW, "utf-8")
     with up(served.root, "--score", "P-1", *WINDOW) as started:
         started.until("scoring P-1: ")

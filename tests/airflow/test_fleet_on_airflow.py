@@ -273,7 +273,7 @@ def test_a_first_deployment_of_many_dags_starts_no_run(stack: Any, later: Path, 
     fleet = "".join(f"M-{number},north,large\n" for number in range(100))
     (root / "fleet.csv").write_text("asset_id,site,type\n" + fleet, "utf-8")
     with (root / "usecase.yaml").open("a", encoding="utf-8") as file:
-        file.write('\nschedule: {score: "@daily", spread: 30min, start: 2025-01-01}\n')
+        file.write('\nschedule: {score: "@yearly", spread: 30min, start: 2020-01-01}\n')
     UseCase(root).run("dags", "build", "--out", str(later))
     stack.wait_for_dags([f"many__M-{number}__{kind}" for number in range(100) for kind in ("train", "score")])
 
