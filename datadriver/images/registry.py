@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
@@ -85,13 +86,13 @@ class Registry:
         Raises:
             UnavailableError, ConfigError, PartialFailure: after the others, for those that were not pushed.
         """
-        with asyncio.Runner() as runner:
+        with _loop() as run:
             pushed = self._push(iter(images), base_repository)
             try:
-                while (one := runner.run(_next(pushed))) is not None:
+                while (one := run(_next(pushed))) is not None:
                     yield one
             finally:
-                runner.run(pushed.aclose())
+                run(pushed.aclose())
 
     def digests(self, names: Sequence[str]) -> dict[str, str]:
         """Return the digest of each image that the registry has under one of these names, `pumps/p-101:v3`."""
@@ -153,11 +154,30 @@ class Registry:
         )
 
     def _run(self, job: Callable[[Connection], Coroutine[Any, Any, Result]]) -> Result:
-        async def run() -> Result:
+        async def connected() -> Result:
             async with self._connected() as connection:
                 return await job(connection)
 
-        return asyncio.run(run())
+        with _loop() as run:
+            result: Result = run(connected())
+        return result
+
+
+@contextmanager
+def _loop() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Give what runs coroutines to their end: here, or in a thread where this one has a loop at work (a notebook's)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner() as runner:
+            yield runner.run
+        return
+    with ThreadPoolExecutor(1, "registry") as thread:
+        runner = asyncio.Runner()
+        try:
+            yield lambda coroutine: thread.submit(runner.run, coroutine).result()
+        finally:
+            thread.submit(runner.close).result()
 
 
 @dataclass(frozen=True)

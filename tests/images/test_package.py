@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -252,6 +253,20 @@ def test_pushing_needs_no_engine_once_the_base_is_there(fleet: Fleet, pushed: di
     done = fleet.command("package", "--push", "--json", DOCKER_HOST="unix:///nowhere/docker.sock")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["present"]) == len(pushed["made"])
+
+
+def test_a_cell_of_a_notebook_packages_too(
+    fleet: Fleet, pushed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = fleet.copy(tmp_path).forget()
+    for name, value in fleet.environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def cell() -> Any:  # its thread has an event loop at work
+        project = Project.open(fleet.root)
+        return project.packages(push=True).make(project.instances, project.assets)
+
+    assert len(asyncio.run(cell()).present) == len(pushed["made"])
 
 
 def test_two_at_once_make_each_image_once(fleet: Fleet, tmp_path: Path) -> None:

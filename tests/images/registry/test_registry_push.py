@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -28,6 +29,18 @@ def test_every_image_is_there_under_its_name_with_the_digest_it_was_given(server
     assert {one.name: one.digest for one in pushed} == {image.name: image.digest for image in fleet}
     names = [image.name for image in fleet]
     assert registry.digests([*names, "all/nobody:v1"]) == {image.name: image.digest for image in fleet}
+
+
+def test_a_thread_with_an_event_loop_at_work_pushes_too(server: Any, images: Images) -> None:
+    fleet = images(server, 20, prefix="notebook")
+    registry = Registry(server.host)
+
+    async def cell() -> tuple[list[Any], dict[str, str]]:
+        return list(registry.push(fleet, base_repository="notebook/base")), registry.digests([fleet[0].name])
+
+    pushed, found = asyncio.run(cell())
+    assert {one.name: one.digest for one in pushed} == {image.name: image.digest for image in fleet}
+    assert found == {fleet[0].name: fleet[0].digest}
 
 
 def test_skopeo_reads_and_copies_what_was_pushed(server: Any, images: Images, tmp_path: Any) -> None:
