@@ -172,7 +172,7 @@ def push_tiny_base(
     server: RegistryServer,
     reference: str,
     *,
-    layers: int = 6,
+    layers: int | Sequence[bytes] = 6,
     platform: Mapping[str, str] | None = None,
     docker_types: bool = False,
 ) -> str:
@@ -181,12 +181,12 @@ def push_tiny_base(
     Args:
         server: without login and TLS.
         reference: repository and tag.
-        layers: how many.
+        layers: them, or how many.
         platform: `{"os": "linux", "architecture": "amd64"}`.
         docker_types: whether it is of Docker's schema 2 rather than of OCI.
     """
     repository, tag = reference.rsplit(":", 1)
-    contents = [os.urandom(2000) for _ in range(layers)]
+    contents = [os.urandom(2000) for _ in range(layers)] if isinstance(layers, int) else layers
     config = json.dumps(
         {
             **(platform or {"os": "linux", "architecture": "amd64"}),

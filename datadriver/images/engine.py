@@ -172,7 +172,7 @@ def _as_base(reference: str, inspected: dict[str, Any]) -> BaseImage:
         created=inspected.get("Created") or None,
         settings=settings_of(inspected["Config"] or {}),
         diff_ids=tuple(inspected["RootFS"].get("Layers") or ()),
-    )
+    ).without_empty_end()
 
 
 def _groups(images: Iterable[Image]) -> Iterator[list[Image]]:

@@ -74,7 +74,7 @@ async def read_base(connection: Connection, reference: str, *, wanted: str | Non
         layers=tuple(_layer(one, reference) for one in manifest["layers"]),
     )
     _check(base, wanted)
-    return base
+    return base.without_empty_end()
 
 
 class _Reader:

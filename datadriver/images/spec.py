@@ -19,6 +19,9 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 """Not compressed: compressors differ between machines, and a model is a few kilobytes."""
 
+_EMPTY = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+"""An archive without entries: what Docker makes of a `WORKDIR` that is there already, mostly at a base's end."""
+
 _SETTINGS = (
     "Cmd",
     "Entrypoint",
@@ -71,6 +74,16 @@ class BaseImage:
         """What images on it depend on: sha256 over everything but where it was found and how it is compressed."""
         said = (self.architecture, self.os, self.variant, self.created, self.settings, self.diff_ids)
         return sha256(_json(said))
+
+    def without_empty_end(self) -> BaseImage:
+        """Return it without empty layers at its end, each of which would cost every push of an image a request.
+
+        Those in between stay: an engine knows a layer by all that are below it.
+        """
+        filled = len(self.diff_ids)
+        while filled and self.diff_ids[filled - 1] == _EMPTY:
+            filled -= 1
+        return replace(self, diff_ids=self.diff_ids[:filled], layers=self.layers[:filled])
 
     @cached_property
     def config(self) -> bytes:

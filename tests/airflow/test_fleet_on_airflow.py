@@ -95,8 +95,9 @@ def pumped(  # noqa: PLR0913, PLR0917 - everything that a use case in containers
         yield usecase
     finally:
         server.stop()
-        for name in listed("images", "--format={{.Repository}}:{{.Tag}}", f"{server.host}/pumped/*"):
-            subprocess.run(["docker", "rmi", name], check=False, capture_output=True)
+        for shown in ("{{.Repository}}:{{.Tag}}", "{{.Repository}}@{{.Digest}}"):  # pulled ones have no tag
+            for name in listed("images", "--digests", f"--format={shown}", f"{server.host}/pumped/*"):
+                subprocess.run(["docker", "rmi", name], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="module")

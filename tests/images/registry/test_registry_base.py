@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +13,7 @@ import pytest
 
 from datadriver.errors import ConfigError
 from datadriver.images.registry import Registry
+from datadriver.images.spec import sha256
 
 pytestmark = pytest.mark.registry
 
@@ -26,6 +29,17 @@ def test_a_base_is_what_was_pushed(tools: ModuleType, server: Any) -> None:
     bare = registry.base("read/base:1")
     assert bare is not None
     assert bare.id == base.id
+
+
+def test_layers_with_nothing_in_them_are_left_out_at_the_end_and_only_there(tools: ModuleType, server: Any) -> None:
+    with io.BytesIO() as file:
+        tarfile.open(fileobj=file, mode="w:").close()
+        nothing = file.getvalue()[:1024]
+    tools.push_tiny_base(server, "empty/base:1", layers=[b"some", nothing, b"more", nothing, nothing])
+    base = Registry(server.host).base("empty/base:1")
+    assert base is not None
+    assert base.diff_ids == (sha256(b"some"), sha256(nothing), sha256(b"more"))
+    assert [layer.digest for layer in base.layers] == [*base.diff_ids]
 
 
 @pytest.mark.parametrize("reference", ["read/nothing:1", "nobody/base:1", "nobody/base@sha256:" + "0" * 64])
