@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,22 @@ def test_an_engine_without_the_base_says_so(engine: Engine, on_parent: BaseImage
         list(engine.load(images_on(strange, 1, name="datadriver-tests/strange")))
 
 
+def test_an_archive_that_is_refused_does_not_keep_the_others_from_being_named(
+    engine: Engine, on_parent: BaseImage
+) -> None:
+    strange = BaseImage("nobody/base:1", "amd64", "linux", {}, ("sha256:" + "1" * 64,))
+    images = images_on(on_parent, 70, name="datadriver-tests/some")
+    images[40] = replace(images[40], base=strange)
+    named = []
+    try:
+        with pytest.raises(ConfigError, match="does not have the base image any more"):
+            named.extend(engine.load(images))
+        assert {one.name for one in named} >= {one.name for one in (*images[:32], *images[64:])}
+        assert images[40].name not in engine.ids([one.name for one in images])
+    finally:
+        engine.remove([one.name for one in images])
+
+
 def test_two_packagers_at_once_come_to_the_same(engine: Engine, on_parent: BaseImage) -> None:
     images = images_on(on_parent, 20, name="datadriver-tests/both")
     found: list[list[str]] = []
@@ -151,24 +168,27 @@ def test_no_engine_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_what_a_killed_engine_took_is_known_and_the_next_run_finishes(on_parent: BaseImage, own_engine) -> None:
-    """The engine dies between two groups of images; what it had said is there, the rest is loaded again."""
+    """The engine dies while it loads; what it had said is there, the rest is loaded again."""
     engine = Engine.connect()
     tarball = Path(own_engine.folder / "parent.tar")
     subprocess.run(["docker", "-H", own_engine.host, "load", "-q", "-i", tarball], check=True, capture_output=True)
     base = engine.base(on_parent.reference)
     assert base is not None
-    images = images_on(base, 130)
+    images = images_on(base, 260)
+    ids = {one.name: one.id for one in images}
     loading = engine.load(images)
-    assert [next(loading).id for _ in range(100)] == [one.id for one in images[:100]]
+    said = [next(loading) for _ in range(100)]
     own_engine.kill()
     with pytest.raises(UnavailableError, match="stopped answering"):
-        next(loading)
+        said.extend(loading)
     own_engine.start()
     engine = Engine.connect()
-    there = engine.ids([one.name for one in images])
-    assert there == {one.name: one.id for one in images[:100]}
+    there = engine.ids(list(ids))
+    assert {one.name: one.id for one in said}.items() <= there.items() <= ids.items()
     left = [one for one in images if one.name not in there]
-    assert [one.id for one in engine.load(left)] == [one.id for one in images[100:]]
+    assert left
+    assert [one.id for one in engine.load(left)] == [one.id for one in left]
+    assert engine.ids(list(ids)) == ids
 
 
 class OwnEngine:
