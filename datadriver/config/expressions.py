@@ -174,6 +174,7 @@ class _Compiler:
         return lambda row: (read(row) is None) == wanted
 
     def compare(self, left: ast.expr, sign: ast.cmpop, right: ast.expr) -> _Test:
+        """Compile one comparison; a row that lacks one of its values does not pass."""
         symbol, function = _OPERATORS[type(sign)]
         member = symbol in ("in", "not in")
         read_left, read_right = self.value(left), self.collection(right) if member else self.value(right)
@@ -205,6 +206,11 @@ class _Compiler:
         return lambda _row: constant
 
     def literal(self, node: ast.expr) -> AttributeValue:
+        """Return the text, number or truth value that a node writes out.
+
+        Raises:
+            ConfigError: it is something else.
+        """
         match node:
             case ast.Constant(value=None):
                 raise self.error(node, "write `is None` or `is not None` for missing attributes")

@@ -115,6 +115,7 @@ class _Fleet:
 
     @classmethod
     def of(cls, usecase: UseCase, assets: Sequence[Asset]) -> _Fleet:
+        """Return the fleet with what is asked of each asset again and again: its row, its overrides, its own unit."""
         resolver = _resolver(usecase)
         rows = [attributes_of(asset) for asset in assets]
         return cls(
@@ -127,6 +128,7 @@ class _Fleet:
         )
 
     def unknown_attributes(self) -> Iterator[str]:
+        """Yield a problem for each attribute that `overrides`, `where` or `fit` names and no asset has."""
         known = known_attributes(self.assets)
         for place, test in enumerate(self.resolver.tests):
             yield from (f"overrides[{place}].where: {text}" for text in unknown_names(test, known))

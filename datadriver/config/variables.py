@@ -32,6 +32,7 @@ def _fill(tree: Any, variables: Mapping[str, str], path: tuple[str | int, ...], 
         return tree
 
     def value_of(found: re.Match[str]) -> str:
+        """Return what stands for one `${...}`; where nothing does, note the problem and leave it."""
         name, kind, text = found[1], found[2], found[3]
         if found[0] == "$${":
             return "${"

@@ -85,6 +85,11 @@ class _Builder:
         self.problems.append(f"{self.name}, line {event.start_mark.line + 1}: {what}")
 
     def node(self, event: Any, path: Path) -> Any:
+        """Return the value that begins with an event, and remember its line and its anchor.
+
+        Raises:
+            _TooMuchError: it is nested too deep, or the document has too many values.
+        """
         line = event.start_mark.line + 1
         self.lines[path] = line
         if len(path) > _DEEPEST:
@@ -126,6 +131,7 @@ class _Builder:
         return items
 
     def mapping(self, path: Path) -> dict[Any, Any]:
+        """Return the mapping whose start was read; what it merges with `<<` counts less than its own keys."""
         own: dict[Any, Any] = {}
         merged: list[Any] = []
         first: dict[Any, int] = {}
@@ -152,6 +158,7 @@ class _Builder:
         return own
 
     def scalar(self, event: Any) -> Any:
+        """Return text, or the number, truth value or null that plain text writes out in YAML 1.2."""
         text: str = event.value
         if event.tag == "tag:yaml.org,2002:str" or (event.tag is None and not event.implicit[0]):
             return text

@@ -83,10 +83,7 @@ class Engine:
             UnavailableError: the engine stopped answering or has no space left.
             ConfigError: the engine refuses an image, or lacks its base.
         """
-        if self._whole:
-            yield from self._load(list(images), registry)
-            return
-        groups = _groups(images)
+        groups = iter([list(images)] if self._whole else _groups(images))
         running = deque(self._loading(group, registry) for group in islice(groups, _LOADS))
         error: DatadriverError | None = None
         while running:

@@ -178,6 +178,7 @@ def test_what_a_killed_engine_took_is_known_and_the_next_run_finishes(on_parent:
     ids = {one.name: one.id for one in images}
     loading = engine.load(images)
     said = [next(loading) for _ in range(100)]
+    assert [one.id for one in said] == [one.id for one in images[:100]]
     own_engine.kill()
     with pytest.raises(UnavailableError, match="stopped answering"):
         said.extend(loading)
